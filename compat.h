@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * compat.h: what the C library or older kernel headers lack, and nothing else. Beside each: the Linux
+ * version that brought it. No other file has an #ifdef for a kernel or libc.
+ */
+#ifndef COMPAT_H
+#define COMPAT_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <linux/types.h>
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080                /* 5.6 */
+#endif
+#ifndef CLONE_NEWCGROUP
+#define CLONE_NEWCGROUP 0x02000000              /* 4.6 */
+#endif
+#ifndef CLONE_PIDFD
+#define CLONE_PIDFD 0x00001000                  /* 5.2 */
+#endif
+#ifndef CLONE_INTO_CGROUP
+#define CLONE_INTO_CGROUP 0x200000000ULL        /* 5.7 */
+#endif
+
+/* The unified numbers (424 and up) are the same on every architecture but alpha. */
+#ifndef __NR_pidfd_send_signal
+#define __NR_pidfd_send_signal 424              /* 5.1 */
+#endif
+#ifndef __NR_open_tree
+#define __NR_open_tree 428                      /* 5.2, with 429-433 */
+#define __NR_move_mount 429
+#define __NR_fsopen 430
+#define __NR_fsconfig 431
+#define __NR_fsmount 432
+#define __NR_fspick 433
+#endif
+#ifndef __NR_pidfd_open
+#define __NR_pidfd_open 434                     /* 5.3 */
+#endif
+#ifndef __NR_clone3
+#define __NR_clone3 435                         /* 5.3 */
+#endif
+#ifndef __NR_close_range
+#define __NR_close_range 436                    /* 5.9 */
+#endif
+#ifndef __NR_openat2
+#define __NR_openat2 437                        /* 5.6 */
+#endif
+#ifndef __NR_pidfd_getfd
+#define __NR_pidfd_getfd 438                    /* 5.6 */
+#endif
+#ifndef __NR_mount_setattr
+#define __NR_mount_setattr 442                  /* 5.12 */
+#endif
+#ifndef __NR_landlock_create_ruleset
+#define __NR_landlock_create_ruleset 444        /* 5.13, with 445, 446 */
+#define __NR_landlock_restrict_self 446
+#endif
+
+#ifndef OPEN_TREE_CLONE
+#define OPEN_TREE_CLONE 1
+#define OPEN_TREE_CLOEXEC O_CLOEXEC
+#endif
+#ifndef AT_RECURSIVE
+#define AT_RECURSIVE 0x8000
+#endif
+#ifndef MOVE_MOUNT_F_EMPTY_PATH
+#define MOVE_MOUNT_F_EMPTY_PATH 0x00000004
+#define MOVE_MOUNT_T_EMPTY_PATH 0x00000040
+#endif
+#ifndef FSOPEN_CLOEXEC
+#define FSOPEN_CLOEXEC 1
+#define FSMOUNT_CLOEXEC 1
+#endif
+#ifndef FSCONFIG_SET_FLAG
+enum { FSCONFIG_SET_FLAG, FSCONFIG_SET_STRING, FSCONFIG_SET_BINARY, FSCONFIG_SET_PATH,
+       FSCONFIG_SET_PATH_EMPTY, FSCONFIG_SET_FD, FSCONFIG_CMD_CREATE, FSCONFIG_CMD_RECONFIGURE };
+#endif
+#ifndef MOUNT_ATTR_RDONLY
+#define MOUNT_ATTR_RDONLY 0x00000001
+#define MOUNT_ATTR_NOSUID 0x00000002
+#define MOUNT_ATTR_NODEV 0x00000004
+#define MOUNT_ATTR_NOEXEC 0x00000008
+#endif
+#ifndef MOUNT_ATTR_IDMAP
+#define MOUNT_ATTR_IDMAP 0x00100000             /* 5.12 */
+#endif
+#ifndef CLOSE_RANGE_UNSHARE
+#define CLOSE_RANGE_UNSHARE 2                   /* 5.9 */
+#define CLOSE_RANGE_CLOEXEC 4                   /* 5.11 */
+#endif
+#ifndef RESOLVE_NO_XDEV
+#define RESOLVE_NO_XDEV 0x01
+#define RESOLVE_NO_MAGICLINKS 0x02
+#define RESOLVE_NO_SYMLINKS 0x04
+#define RESOLVE_BENEATH 0x08
+#define RESOLVE_IN_ROOT 0x10
+#endif
+
+struct compat_clone_args {
+	uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid,
+		 set_tid_size, cgroup;
+};
+struct compat_open_how { uint64_t flags, mode, resolve; };
+struct compat_mount_attr { uint64_t attr_set, attr_clr, propagation, userns_fd; };
+
+/* Like fork(2): no new stack. *pidfd is filled when flags has CLONE_PIDFD. */
+static inline pid_t sys_clone3(uint64_t flags, int *pidfd, int cgroup_fd, int exit_signal)
+{
+	struct compat_clone_args a = {
+		.flags = flags, .pidfd = (uintptr_t)pidfd, .exit_signal = (uint64_t)exit_signal,
+		.cgroup = cgroup_fd >= 0 ? (uint64_t)cgroup_fd : 0,
+	};
+	return (pid_t)syscall(__NR_clone3, &a, sizeof(a));
+}
+static inline int sys_openat2(int dir_fd, const char *path, uint64_t flags, uint64_t resolve)
+{
+	struct compat_open_how how = { .flags = flags, .resolve = resolve };
+	return (int)syscall(__NR_openat2, dir_fd, path, &how, sizeof(how));
+}
+static inline int sys_open_tree(int dir_fd, const char *path, unsigned flags)
+{
+	return (int)syscall(__NR_open_tree, dir_fd, path, flags);
+}
+static inline int sys_move_mount(int from_fd, const char *from, int to_fd, const char *to, unsigned flags)
+{
+	return (int)syscall(__NR_move_mount, from_fd, from, to_fd, to, flags);
+}
+static inline int sys_mount_setattr(int dir_fd, const char *path, unsigned flags, const struct compat_mount_attr *a)
+{
+	return (int)syscall(__NR_mount_setattr, dir_fd, path, flags, a, sizeof(*a));
+}
+static inline int sys_fsopen(const char *type, unsigned flags)
+{
+	return (int)syscall(__NR_fsopen, type, flags);
+}
+static inline int sys_fsconfig(int fs_fd, unsigned cmd, const char *key, const void *value, int aux)
+{
+	return (int)syscall(__NR_fsconfig, fs_fd, cmd, key, value, aux);
+}
+static inline int sys_fsmount(int fs_fd, unsigned flags, unsigned attr)
+{
+	return (int)syscall(__NR_fsmount, fs_fd, flags, attr);
+}
+static inline int sys_close_range(unsigned first, unsigned last, unsigned flags)
+{
+	return (int)syscall(__NR_close_range, first, last, flags);
+}
+static inline int sys_pidfd_open(pid_t pid, unsigned flags)
+{
+	return (int)syscall(__NR_pidfd_open, pid, flags);
+}
+static inline int sys_pidfd_send_signal(int pidfd, int sig)
+{
+	return (int)syscall(__NR_pidfd_send_signal, pidfd, sig, NULL, 0);
+}
+static inline int sys_pidfd_getfd(int pidfd, int fd)
+{
+	return (int)syscall(__NR_pidfd_getfd, pidfd, fd, 0);
+}
+static inline int sys_pivot_root(const char *new_root, const char *put_old)
+{
+	return (int)syscall(__NR_pivot_root, new_root, put_old);
+}
+
+#endif

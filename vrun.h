@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * vrun.h: the one header. First what a run is made of (struct plan, filled while
+ * parsing and const afterwards), then one section a source file.
+ *
+ * Four phases, each function belongs to one:
+ *   X_parse_*  pure: text to value. Returns NULL, or a static reason why not; writes
+ *              its target only on success; no exit, no output, no system call.
+ *   X_check    as the caller: cross checks, opens every path the caller named (to an
+ *              O_PATH|O_CLOEXEC fd kept in the plan). Ends the program by die().
+ *   X_apply    privileged, past the point of return: die() on any failure; only the
+ *              supervisor undoes.
+ *   X_undo     supervisor only; never dies; safe to call when apply never ran.
+ */
+#ifndef VRUN_H
+#define VRUN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <signal.h>
+#include <sys/types.h>
+
+#define VRUN_VERSION "0.1"
+
+enum { EXIT_VRUN = 125, EXIT_NOEXEC = 126, EXIT_NOTFOUND = 127, EXIT_NOGUEST = 3 };
+enum { XID_MIN = 2, XID_MAX = 65534, XID_AUTO_MIN = 28672, XID_AUTO_MAX = 32765 };
+enum { NAME_MAX_LEN = 64, IDS_PER_GUEST = 65536 };
+
+/* A list of words, as given; parsers own their copies (strdup). */
+struct words { char **v; size_t n; };
+
+enum tristate { UNSET, NO, YES };
+
+/* Namespaces (and the one that has no clone flag), as --share, --join name them. */
+enum ns_bit {
+	NS_MNT = 1, NS_PID = 2, NS_UTS = 4, NS_IPC = 8, NS_NET = 16, NS_CGROUP = 32,
+	NS_USER = 64, NS_TIME = 128, NS_ABSTRACT = 256,
+};
+
+enum verb {
+	VERB_RUN, VERB_LIST, VERB_STATUS, VERB_ENTER, VERB_SET, VERB_STOP, VERB_KILL, VERB_PAUSE,
+	VERB_RESUME, VERB_WAIT, VERB_UNIFY, VERB_CHECK, VERB_EXPLAIN, VERB_HELP, VERB_VERSION,
+	VERB_COMPLETION,
+};
+
+/* ---- the plan, one struct a concern ---- */
+
+struct context {                        /* who the guest is; vrun.c, cgroup.c */
+	char *name;                     /* NULL: guest-XID */
+	uint32_t xid;                   /* 0: given out by cgroup_claim */
+	unsigned share;                 /* NS_* kept from the host */
+	unsigned join;                  /* NS_* taken from the guest join_name */
+	char *join_name;
+	enum tristate userns;           /* after opts_check never UNSET */
+	enum { UNTIL_UNSET, UNTIL_COMMAND, UNTIL_LAST } until;
+	bool no_enter;
+	bool init;                      /* COMMAND is pid 1 */
+	char *hostname;                 /* NULL: the name */
+	char *cgroup;                   /* --cgroup PATH|self, NULL: /vrun */
+};
+
+enum { BIND_RO = 1, BIND_NOEXEC = 2, BIND_SUID = 4, BIND_IDMAP = 8, BIND_NOREC = 16, BIND_TRY = 32 };
+struct bind { char *src, *dst; unsigned flags; int src_fd; };     /* src_fd: after root_check; -1: absent and `try` */
+struct tmpfs { char *dst; uint64_t size_bytes; unsigned mode; };  /* size 0: the kernel's default; mode 0: 01777 */
+struct device { char *path; bool ro; int src_fd; };
+struct root {                           /* root.c */
+	char *dir;                      /* NULL: the host's own tree */
+	int dir_fd;                     /* O_PATH of dir, after root_check */
+	bool writable_root, read_only;
+	struct bind *bind; size_t n_bind;
+	struct tmpfs *tmpfs; size_t n_tmpfs;
+	bool tmpfs_none;                /* --tmpfs none */
+	char *cow;                      /* a directory, or NULL */
+	bool cow_tmpfs; uint64_t cow_tmpfs_bytes;
+	int cow_fd;
+	struct device *device; size_t n_device;
+	char *workdir;                  /* NULL: default */
+	uint64_t disk_bytes, disk_inodes; /* --disk: a later issue; refused until then */
+};
+
+struct rights {                         /* caps.c, seccomp.c */
+	char *user, *groups;            /* as given; resolved in the guest's root by caps_identity */
+	struct words env;               /* K=V, or K: taken from the caller */
+	bool keep_env;
+	uint64_t cap_add, cap_drop;     /* masks, bit = capability number */
+	uint64_t ccap;                  /* CCAP_* */
+	bool no_new_privs;
+	enum { SECCOMP_DEFAULT, SECCOMP_NONE, SECCOMP_FILE } seccomp;
+	char *seccomp_file;
+	void *seccomp_prog; size_t seccomp_len;         /* struct sock_filter[], after seccomp_check */
+};
+enum ccap {
+	CCAP_SET_UTSNAME = 1, CCAP_RAW_ICMP = 2, CCAP_MULTICAST = 4, CCAP_SYSLOG = 8, CCAP_SECURE_MOUNT = 16,
+	CCAP_SET_RLIMIT = 32, CCAP_USERNS = 64, CCAP_OOM_ADJUST = 128, CCAP_QUOTA_CTL = 256,
+};
+
+struct addr {                           /* one address; v4 in the first 4 bytes; network byte order */
+	uint8_t family;                 /* AF_INET, AF_INET6 */
+	uint8_t plen;                   /* prefix length; 32/128 if not given */
+	bool have_plen;
+	uint8_t ip[16], ip_to[16];      /* ip_to: end of a range, else = ip */
+	char dev[16];                   /* @DEV or "" */
+};
+struct peer { uint8_t family, plen; uint8_t ip[16]; uint16_t port; bool deny; };  /* port 0: any; host order */
+struct net {                            /* net.c */
+	enum { IP_NONE, IP_HOST, IP_LIST } mode;
+	bool given;                     /* --ip was written */
+	struct addr *addr; size_t n_addr;
+	bool later;                     /* --ip-later */
+	enum { LOOPBACK_AUTO, LOOPBACK_ADDR, LOOPBACK_HOST } loopback;
+	uint32_t loopback_addr;         /* network order, for LOOPBACK_ADDR */
+	struct peer *peer; size_t n_peer;
+};
+
+struct rlimit_set { int resource; uint64_t soft, hard; };      /* UINT64_MAX: infinity */
+struct io_limit { char *dev; uint64_t rbps, wbps, riops, wiops; };      /* 0: not given; UINT64_MAX: inf */
+struct sysctl { char *key; char *value; };
+struct limits {                         /* limits.c; 0: not given, UINT64_MAX: inf */
+	struct rlimit_set *rlimit; size_t n_rlimit;
+	uint64_t memory_bytes, swap_bytes; bool have_swap;
+	uint64_t pids;
+	uint64_t cpu_quota_us, cpu_period_us, cpu_burst_us;     /* --cpus, --cpu-rate */
+	unsigned cpu_weight;
+	char *cpuset;
+	struct io_limit *io; size_t n_io;
+	struct sysctl *sysctl; size_t n_sysctl;
+};
+
+enum { VIRT_UPTIME = 1, VIRT_MEM = 2, VIRT_CPU = 4, VIRT_LOAD = 8, VIRT_TIME = 16 };
+enum { HIDE_NET = 1, HIDE_MOUNT = 2, HIDE_PROC = 4 };
+struct procvirt {                       /* procvirt.c */
+	unsigned virt; bool virt_given;
+	unsigned hide; bool hide_given;
+	bool uptime_host; uint64_t uptime_secs; bool uptime_given;
+};
+
+struct control {                        /* vrun.c, tty.c */
+	enum { TTY_AUTO, TTY_YES, TTY_NO } tty;
+	int *keep_fd; size_t n_keep_fd;
+	int status_fd;                  /* -1: none */
+	char *pid_file;
+	char *helper;
+	enum { REBOOT_UNSET, REBOOT_RESTART, REBOOT_EXIT } on_reboot;
+	int stop_signal;                /* 0: default */
+	uint64_t stop_timeout_ms;       /* 0: default; UINT64_MAX: for ever */
+	int kill_signal;                /* --signal; 0: not given */
+	bool verbose, quiet, json;
+};
+
+struct plan {
+	enum verb verb;
+	char *target;                   /* the guest a verb names, NAME or xid */
+	struct words args;              /* COMMAND and its arguments, or --unify's directories */
+	struct context context;
+	struct root root;
+	struct rights rights;
+	struct net net;
+	struct limits limits;
+	struct procvirt procvirt;
+	struct control control;
+	struct words unify_opts;        /* --unify's own options, parsed by unify.c */
+	uint64_t given[2];              /* opts.c: bit = row of its table that was on the command line */
+};
+
+/* ---- util.c: errors, numbers, text, fds. Knows no concern. ---- */
+
+/* One line "vrun: ..." on stderr (or, in a child, over the error pipe to the supervisor) and exit 125,
+ * the supervisor undoing first. die_sys appends ": strerror(errno)"; die_code exits with another code. */
+_Noreturn void die(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+_Noreturn void die_sys(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+_Noreturn void die_code(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Usage errors: the line, then "Try 'vrun --help'.", exit 125. */
+_Noreturn void die_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));  /* "vrun: ..." on stderr unless -q */
+extern bool util_quiet;
+/* In a child: die() sends {code, text} here instead of printing. In the supervisor: what undoes (may be NULL). */
+extern int util_error_fd;
+extern void (*util_undo)(void);
+const char *quote(const char *s);       /* s in single quotes, odd bytes escaped; ring of 8 static buffers */
+
+/* Strict: the whole text, no sign, no blanks, no overflow; [min,max]. NULL or a reason. */
+const char *parse_u64(const char *s, uint64_t min, uint64_t max, uint64_t *out);
+const char *parse_size(const char *s, uint64_t *bytes);         /* 64M = 64 MiB; K M G T; "inf": UINT64_MAX */
+const char *parse_time_ms(const char *s, uint64_t *ms);         /* 500ms 10s 5m 2h 1d; plain = seconds; "inf" */
+const char *parse_bool_word(const char *s, const char *yes, const char *no, bool *out);
+const char *parse_signal(const char *s, int *sig);              /* TERM, SIGTERM, 15, RTMIN+3 */
+const char *parse_words(const char *s, char sep, struct words *out);    /* "a,b": no empty word; out is appended to */
+
+void *xmalloc(size_t n);                /* die on failure */
+void *xrealloc_array(void *p, size_t n, size_t size);
+char *xstrdup(const char *s);
+char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Whole small file, NUL-terminated, trailing newline kept; length, or -1 and errno (EFBIG if it doesn't fit). */
+ssize_t read_at(int dir_fd, const char *path, char *buf, size_t size);
+int write_at(int dir_fd, const char *path, const char *text);   /* one write(2), O_WRONLY|O_NOFOLLOW; 0 or -1 */
+int write_all(int fd, const void *buf, size_t n);
+void close_fd(int *fd);                 /* closes if >= 0, sets -1, keeps errno */
+#define _cleanup_fd_ __attribute__((cleanup(close_fd)))
+int send_fds(int sock, const void *msg, size_t len, const int *fds, size_t n_fds);      /* 0 or -1 */
+ssize_t recv_fds(int sock, void *msg, size_t len, int *fds, size_t *n_fds);     /* CLOEXEC; n_fds in: room, out: got */
+int memfd_sealed(const char *name, const void *data, size_t len);       /* fully sealed, CLOEXEC; fd or -1 */
+/* A /proc that is procfs for sure (the host's if it is, else a detached mount of our own): O_PATH fd, kept open. */
+int host_proc_fd(void);
+
+/* ---- opts.c: the one table. Calls only parsers and checks. ---- */
+void opts_init(struct plan *p);         /* defaults, in no-privilege state */
+void opts_parse(struct plan *p, int argc, char **argv);         /* argv and --args-file; die_usage on error */
+void opts_check(struct plan *p);        /* cross checks between options that need no system call; resolves defaults */
+void opts_help(FILE *out);
+void opts_synopsis(FILE *out);
+void opts_completion(FILE *out);        /* bash */
+bool opts_given(const struct plan *p, const char *long_name);
+
+/* ---- caps.c: who we are ---- */
+struct identity {                       /* what COMMAND runs as, ids as in the guest */
+	uid_t uid; gid_t gid;
+	gid_t *groups; size_t n_groups;
+	char *home, *shell, *user;      /* from the guest's passwd; defaults "/", "/bin/sh", the number */
+};
+/* main's first act. Setuid entry: undumpable, a clean environment, fds 0-2 open; from here to caps_regain the
+ * process is the caller (uid, gid and groups), root only in the saved ids. caps_privileged: may it start guests? */
+void caps_acquire(void);
+bool caps_privileged(void);
+void caps_regain(void);
+const char *caps_parse_list(uint64_t *mask, const char *arg);   /* "NET_RAW,cap_chown" or "all" (drop only) */
+const char *caps_parse_ccap(uint64_t *mask, const char *arg);
+void caps_check(struct plan *p);
+uint64_t caps_bound(const struct plan *p);      /* the guest's bounding set */
+const char *caps_name(int cap);
+/* In the guest's root (after the barrier), as guest root: names from its /etc/passwd and /etc/group, read without
+ * following anything out. */
+void caps_identity(const struct plan *p, struct identity *id);
+char **caps_environment(const struct plan *p, const struct identity *id, char **caller_env);    /* with container=vrun for --init */
+/* Guest init: bounding set, securebits, inheritable/ambient cleared, each drop read back. Before seccomp_load's NNP. */
+void caps_apply_bound(const struct plan *p);
+/* COMMAND (and whatever --enter starts): groups, gid, uid, capabilities for a non-root user, no_new_privs; proved. */
+void caps_apply_user(const struct plan *p, const struct identity *id);
+
+/* ---- seccomp.c: the filter; broker.c answers what it notifies ---- */
+const char *seccomp_parse(struct rights *r, const char *arg);
+void seccomp_check(struct plan *p);     /* opens and reads FILE as the caller; checks it is BPF the kernel takes */
+struct sock_filter;
+/* Pure: the whole filter for this plan into out; its length, or 0 if none is needed. Sets *notifies. */
+size_t seccomp_compile(const struct plan *p, struct sock_filter *out, size_t room, bool *notifies);
+/* In guest init, all capabilities still there (so no NNP needed): loads; returns the listener's fd or -1 if none. */
+int seccomp_apply(const struct plan *p);
+bool seccomp_notifies(const struct plan *p);
+
+struct broker {                         /* plain data: travels in the sealed memfd of the broker's role */
+	int listener_fd;                /* seccomp notify */
+	int uts_fd;                     /* guest's uts namespace */
+	int net_fd;                     /* guest's view network namespace, -1: none (a later issue) */
+	int cgroup_fd;
+	uint64_t ccap;
+	uint32_t id_base;               /* xid<<16, 0 without user namespace */
+	uint32_t xid;
+};
+_Noreturn void broker_main(const struct broker *b);     /* never trusts the guest's memory twice; ends with the listener */
+
+/* ---- root.c: the guest's file tree and the barrier ---- */
+const char *root_parse_bind(struct root *r, const char *arg);
+const char *root_parse_tmpfs(struct root *r, const char *arg);
+const char *root_parse_cow(struct root *r, const char *arg);
+const char *root_parse_device(struct root *r, const char *arg);
+const char *root_parse_disk(struct root *r, const char *arg);
+void root_check(struct plan *p);        /* as the caller: opens dir, sources, cow, devices */
+/* What other concerns put into the guest's tree: a file or directory (fd of a detached mount or O_PATH) over an
+ * existing path below the root; procvirt fills these, vrun.c hands them on. */
+struct overmount { const char *path; int fd; };
+struct build {                          /* what the builder knows when it builds the tree */
+	const struct plan *plan;
+	uint32_t id_base;               /* guest's 0 on the host; 0 without user namespace */
+	int userns_fd;                  /* for idmapped mounts; -1 without user namespace */
+	int pidns_fd;                   /* whose processes /proc shows; -1: the builder's own (--share pid) */
+	int cgroup_fd;                  /* becomes /sys/fs/cgroup; -1: none */
+	bool cgroup_delegated;          /* --init on v2: writable by the guest */
+	bool own_net;                   /* sysfs of its own can be mounted */
+	bool want_pty;                  /* open a pty pair in the guest's devpts */
+	int pty_master_fd, pty_slave_fd; /* out; -1 if not wanted */
+	const struct overmount *over; size_t n_over;
+};
+/* Builder: host root in the guest's mount, uts, ipc, net, time namespaces. Makes the tree and goes behind the
+ * barrier: afterwards "/" is the guest's root for this process and for all that share its mount namespace after
+ * root_enter(). ROOT.md has the order. */
+void root_apply(struct build *b);
+void root_enter(void);                  /* guest init, after root_apply: chroot("/..") and chdir("/"); see ROOT.md */
+void root_workdir(const struct plan *p, const char *caller_cwd); /* COMMAND, as its user: chdir or die */
+
+/* ---- cgroup.c: the guest's directories: identity, entering, killing, removing ---- */
+enum { CGROUP_V1_MAX = 12 };
+struct cgroup {                         /* plain data: travels in the supervisor's state */
+	int tree_fd;                    /* cgroup2 root as vrun sees it */
+	int dir_fd;                     /* guest's directory PARENT/XID: programs, limits, attributes; no processes */
+	int payload_fd;                 /* leaf the guest lives in: for CLONE_INTO_CGROUP */
+	int broker_fd;                  /* leaf of the broker; -1 until cgroup_broker() */
+	int kill_fd;                    /* payload/cgroup.kill opened for writing; -1 before Linux 5.14 */
+	int v1_dir_fd[CGROUP_V1_MAX];   /* guest's directories in v1 hierarchies that carry limits */
+	int v1_tasks_fd[CGROUP_V1_MAX]; /* their `tasks`, opened for writing */
+	char v1_name[CGROUP_V1_MAX][16];/* "memory", "cpu", ... */
+	unsigned n_v1;
+	uint32_t xid;
+	uint64_t id;                    /* inode of dir_fd: the cgroup id */
+	char name[NAME_MAX_LEN + 1];
+	char path[512];                 /* of the guest's directory, from the cgroup2 root */
+};
+void cgroup_sweep(void);                /* removes what killed supervisors left; every vrun command of root calls it */
+void cgroup_claim(struct plan *p, struct cgroup *cg);   /* xid and name, atomically; directories; attributes */
+void cgroup_publish(struct cgroup *cg, pid_t init, pid_t supervisor, const struct plan *p);     /* attributes known late */
+void cgroup_enter(const struct cgroup *cg);     /* guest init, single-threaded: "0" to each v1 `tasks` */
+int cgroup_broker(struct cgroup *cg);   /* makes the broker's leaf on first use; its fd */
+bool cgroup_populated(const struct cgroup *cg);
+unsigned cgroup_count(const struct cgroup *cg); /* processes in the payload */
+void cgroup_kill(const struct cgroup *cg);      /* SIGKILL to all in the payload, thawed; returns at once */
+void cgroup_undo(struct cgroup *cg);    /* kills, waits until empty, removes all directories */
+
+/* ---- limits.c: what a guest may use; written into cgroup.c's directories before the guest is born ---- */
+const char *limits_parse_rlimit(struct limits *l, const char *arg);
+const char *limits_parse_cpus(struct limits *l, const char *arg);
+const char *limits_parse_cpu_rate(struct limits *l, const char *arg);
+const char *limits_parse_cpuset(char **out, const char *arg);
+const char *limits_parse_io(struct limits *l, const char *arg);
+const char *limits_parse_sysctl(struct limits *l, const char *arg);
+void limits_check(struct plan *p);
+void limits_apply(const struct plan *p, struct cgroup *cg);     /* all or die, naming flag and controller */
+void limits_apply_rlimits(const struct plan *p, pid_t pid);     /* prlimit(2) as host root on guest init */
+void limits_apply_sysctl(const struct plan *p);                 /* in the guest's ipc namespace, as host root */
+
+/* ---- guests.c: the verbs on running guests ---- */
+int guests_verb(struct plan *p);        /* the exit status */
+/* Fds and ids of running guest NAME for --join; die if there is none or it isn't the caller's. */
+struct guest_ref { pid_t init; int pidfd; uint32_t xid; bool userns; char name[NAME_MAX_LEN + 1]; };
+void guests_find(const char *name, struct guest_ref *g);
+
+/* ---- net.c: the IP layer ---- */
+const char *net_parse_ip(struct net *n, const char *arg);
+const char *net_parse_loopback(struct net *n, const char *arg);
+const char *net_parse_connect_allow(struct net *n, const char *arg);
+const char *net_parse_connect_deny(struct net *n, const char *arg);
+void net_check(struct plan *p);
+struct net_state { int tun_fd; int lookup_link_fd; int sockhash_fd; };  /* plain data: what must stay open while the guest lives */
+/* Supervisor, before the guest is born: programs loaded or found, attached to cg->dir_fd, configuration filled. */
+void net_apply(const struct plan *p, const struct cgroup *cg, struct net_state *st);
+void net_apply_own(const struct plan *p, uint32_t id_base);     /* builder, in the guest's own netns (--ip none): lo up, sysctls */
+void net_apply_scope(const struct plan *p);     /* guest init: Landlock scope for abstract UNIX sockets, when the netns is the host's */
+void net_undo(struct net_state *st);
+void net_check_inherited(const struct plan *p); /* sockets among fds 0-2 and --keep-fd */
+
+/* ---- procvirt.c: what the guest sees of the machine ---- */
+const char *procvirt_parse_virt(struct procvirt *v, const char *arg);
+const char *procvirt_parse_hide(struct procvirt *v, const char *arg);
+const char *procvirt_parse_uptime(struct procvirt *v, const char *arg);
+void procvirt_check(struct plan *p);
+void procvirt_apply_time(const struct plan *p); /* builder: unshare(NEWTIME), offsets; before guest init is born */
+
+/* ---- tty.c: the guest's terminal, from the supervisor's side ---- */
+struct tty {                            /* plain data: travels in the supervisor's state */
+	int master_fd;                  /* -1: no pty */
+	int in_fd, out_fd;              /* the caller's terminal, -1 if that side is none */
+	bool slave_on[3];               /* which of the guest's 0-2 are the pty */
+	bool raw;                       /* the caller's terminal is in raw mode now */
+	bool eager;                     /* input is forwarded from the start; else only once the guest reads */
+	unsigned char saved[64];        /* struct termios to restore */
+};
+void tty_check(const struct plan *p, struct tty *t);    /* as the caller: which of 0-2 are terminals; want a pty? */
+bool tty_wanted(const struct tty *t);
+void tty_start(struct tty *t);          /* once COMMAND runs, in the supervisor */
+/* supervisor's poll loop: fills up to 3 pollfds; handles those that are ready */
+size_t tty_poll(struct tty *t, void *pollfds, size_t room);
+void tty_ready(struct tty *t, const void *pollfds, size_t n);
+void tty_winch(struct tty *t);
+void tty_drain(struct tty *t);          /* at the end: what the guest still wrote */
+void tty_restore(struct tty *t);        /* the caller's terminal as it was; safe at any time */
+
+/* ---- init.c: guest pid 1 ---- */
+/* Messages on the control socket (SOCK_SEQPACKET), both ways. */
+enum ctl_type {
+	CTL_LISTENER = 1,       /* init -> supervisor, one fd: the seccomp listener (or none) */
+	CTL_PTY,                /* builder -> supervisor, one fd: pty master */
+	CTL_STARTED,            /* init -> supervisor: COMMAND was forked; value = its pid in the guest */
+	CTL_EXIT,               /* init -> supervisor: COMMAND ended; value = wait status, more = processes are left */
+	CTL_STOPPED,            /* init -> supervisor: COMMAND stopped; value = signal */
+	CTL_SIGNAL,             /* supervisor -> init: value = signal for COMMAND */
+	CTL_CONTINUE,           /* supervisor -> init: SIGCONT to COMMAND's group; value 1: and make it the pty's foreground */
+	CTL_END,                /* supervisor -> init: end now, all with it */
+	CTL_ENTER,              /* supervisor -> init: start one more command (guests.c) */
+};
+struct ctl { uint32_t type; int32_t value; uint32_t more; };
+struct init_args {
+	const struct plan *plan;
+	int ctl_fd;             /* control socket */
+	int error_fd;           /* CLOEXEC pipe: die() text, or EOF at exec */
+	int pty_slave_fd;       /* -1: none */
+	const struct tty *tty;
+	sigset_t caller_mask;
+	const char *caller_cwd;
+	char **caller_env;
+	int kill_fd;            /* --share pid: cgroup.kill of the payload, else -1 */
+	int ro_self_fd;         /* --userns no: vrun itself on a read-only mount, for the last exec; else -1 */
+};
+_Noreturn void init_main(const struct init_args *a);    /* guest pid 1: fork COMMAND and reap, or become it (--init) */
+_Noreturn void init_exec_role(int argc, char **argv);   /* the stage that runs from the read-only copy: see init.c */
+
+/* ---- unify.c ---- */
+int unify_run(struct plan *p);
+
+#endif
