@@ -53,7 +53,7 @@ warn	:= -Wall -Wextra -Wundef -Wcast-align -Wwrite-strings -Wvla -Wlogical-op \
 LIBCAP	?= $(O)/libcap/libcap.a
 LIBCAP_CFLAGS ?= $(if $(filter $(O)/libcap/libcap.a,$(LIBCAP)),-I$(O)/libcap/include)
 
-base	= -std=gnu11 -D_GNU_SOURCE $(warn) -I. -MMD -MP
+base	= -std=gnu11 -D_GNU_SOURCE= $(warn) -I. -MMD -MP
 cflags	= $(base) $(harden) $(CFLAGS) $(LIBCAP_CFLAGS) $(headers)
 ldflags	= $(pie) -Wl,-z,relro,-z,now,-z,noexecstack,--gc-sections $(LDFLAGS)
 
@@ -114,7 +114,7 @@ fuzz: $(fuzzers:%=$(O)/fuzz/%)
 
 analyze: $(O)/flags | $(LIBCAP)
 	$(Q)for f in $(src); do $(CC) $(cflags) -O1 -fanalyzer -Werror -c -o /dev/null $$f || exit 1; done
-	$(Q)clang-tidy --quiet $(src) -- -std=gnu11 -D_GNU_SOURCE $(LIBCAP_CFLAGS) -I.
+	$(Q)clang-tidy --quiet $(src) -- -std=gnu11 -D_GNU_SOURCE= $(LIBCAP_CFLAGS) -I.
 	$(Q)shellcheck -x -P tests getlibcap .ci/run $(wildcard tests/run tests/deps tests/demo tests/qemu tests/*.sh tests/*.t)
 
 deps:
