@@ -141,6 +141,7 @@ struct control {                        /* vrun.c, tty.c */
 	int *keep_fd; size_t n_keep_fd;
 	int status_fd;                  /* -1: none */
 	char *pid_file;
+	int pid_dir_fd;                 /* its directory, after the check */
 	char *helper;
 	enum { REBOOT_UNSET, REBOOT_RESTART, REBOOT_EXIT } on_reboot;
 	int stop_signal;                /* 0: default */
@@ -372,12 +373,15 @@ size_t tty_poll(struct tty *t, void *pollfds, size_t room);
 void tty_ready(struct tty *t, const void *pollfds, size_t n);
 void tty_winch(struct tty *t);
 void tty_drain(struct tty *t);          /* at the end: what the guest still wrote */
+void tty_stopped(struct tty *t, int sig, int ctl_fd);   /* CTL_STOPPED came: start forwarding, or stop as the shell's job */
+void tty_job_signal(struct tty *t, int sig, int ctl_fd);        /* TSTP, TTIN, TTOU, CONT came to the supervisor */
 void tty_restore(struct tty *t);        /* the caller's terminal as it was; safe at any time */
 
 /* ---- init.c: guest pid 1 ---- */
 /* Messages on the control socket (SOCK_SEQPACKET), both ways. */
 enum ctl_type {
 	CTL_LISTENER = 1,       /* init -> supervisor, one fd: the seccomp listener (or none) */
+	CTL_BORN,               /* builder -> supervisor: guest init was cloned; value = its pid on the host */
 	CTL_PTY,                /* builder -> supervisor, one fd: pty master */
 	CTL_STARTED,            /* init -> supervisor: COMMAND was forked; value = its pid in the guest */
 	CTL_EXIT,               /* init -> supervisor: COMMAND ended; value = wait status, more = processes are left */
@@ -398,10 +402,49 @@ struct init_args {
 	const char *caller_cwd;
 	char **caller_env;
 	int kill_fd;            /* --share pid: cgroup.kill of the payload, else -1 */
-	int ro_self_fd;         /* --userns no: vrun itself on a read-only mount, for the last exec; else -1 */
+	int ro_self_fd;         /* --userns no: a sealed copy of vrun, for the stage before the last exec; else -1 */
 };
 _Noreturn void init_main(const struct init_args *a);    /* guest pid 1: fork COMMAND and reap, or become it (--init) */
 _Noreturn void init_exec_role(int argc, char **argv);   /* the stage that runs from the read-only copy: see init.c */
+
+/* ---- supervise.c: the process that waits ---- */
+struct supervisor {                     /* plain data: travels in the sealed memfd of the waiting role */
+	uint32_t magic;
+	uint32_t size;
+	pid_t init_pid;                 /* guest init, on the host's numbers; our child */
+	pid_t broker_pid, guard_pid;    /* 0: none */
+	int ctl_fd;                     /* control socket to guest init; -1 with --init, once COMMAND runs */
+	int signal_fd;
+	int self_fd;                    /* vrun's own executable, O_PATH, for roles */
+	int guard_fd;                   /* write end of the guard's pipe: its EOF is our death; -1: none */
+	int status_fd;
+	int pid_dir_fd;                 /* directory of --pid-file, -1: none */
+	char pid_name[256];
+	uint64_t pid_ino;               /* the file we made: only that one is removed */
+	bool init_mode, share_pid, quiet, reexeced;
+	int stop_signal;
+	uint64_t stop_timeout_ms;
+	uint64_t stop_deadline_ms;      /* CLOCK_MONOTONIC; 0: not stopping */
+	uint64_t start_us;              /* CLOCK_MONOTONIC */
+	uint64_t broker_window_ms;      /* respawn limit */
+	unsigned broker_count;
+	bool have_exit;                 /* CTL_EXIT came: command_status is COMMAND's wait status */
+	int command_status;
+	sigset_t caller_mask;
+	struct cgroup cg;
+	struct net_state net;
+	struct tty tty;
+	struct broker broker;           /* listener_fd -1: nothing is brokered */
+};
+void supervise_status(const struct supervisor *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void supervise_pid_file(struct supervisor *s);
+void supervise_guard(struct supervisor *s);     /* forks the guard; before guest init is born */
+void supervise_undo(struct supervisor *s);      /* everything the start made, in reverse; never dies */
+_Noreturn void supervise(struct supervisor *s); /* until the guest ends; exits with its status */
+_Noreturn void supervise_end_by(int wait_status);       /* exit as that status says: code, or the same signal */
+_Noreturn void supervise_role(int fd);          /* the re-exec'ed supervisor: takes its state from the sealed memfd */
+_Noreturn void supervise_broker_role(int fd);
+uint64_t supervise_now_us(void);
 
 /* ---- unify.c ---- */
 int unify_run(struct plan *p);

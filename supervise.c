@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * supervise.c: the process that waits.
+ *
+ * One thread, one poll loop: the caller's signals, guest init's messages, the guest's terminal, and the
+ * first call that a filter of the guest notifies (which makes the broker). It lives in the host's namespaces
+ * and in the caller's cgroup, never reads the guest's memory and opens no path of the guest.
+ *
+ * Everything it knows is in struct supervisor, plain data without pointers. Once the guest has run for a
+ * moment it puts that struct into a sealed memfd and executes itself again: the pages that parsing and
+ * building touched are gone (VIEWS.md F: 12-20 KB private instead of 104), and what waits for weeks has no
+ * remains of the start in it. A short command never pays for that.
+ *
+ * Death. If it is killed, whatever runs in the guest must go too:
+ *  - guest init (a reaper, undumpable and out of the guest's reach) ends when the control socket closes, and
+ *    a pid namespace ends with its init; PDEATHSIG covers a frozen one;
+ *  - with --share pid there is no such namespace: init holds cgroup.kill of the payload open;
+ *  - with --init the guest's pid 1 is a stranger that may clear PDEATHSIG: a guard process, on the host and
+ *    in no namespace of the guest, waits for a pipe to close and writes cgroup.kill.
+ * The empty cgroup directories that remain then are removed by the next vrun command (cgroup_sweep).
+ */
+#define _GNU_SOURCE
+#include "vrun.h"
+#include "compat.h"
+
+#include <poll.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+enum { MAGIC = 0x76727501, REEXEC_AFTER_MS = 50, BROKER_LIMIT = 8, BROKER_WINDOW_MS = 10000 };
+
+uint64_t supervise_now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* ---- what others are told ---- */
+
+void supervise_status(const struct supervisor *s, const char *fmt, ...)
+{
+	char line[1024];
+	va_list ap;
+	int n;
+
+	if (s->status_fd < 0)
+		return;
+	va_start(ap, fmt);
+	n = vsnprintf(line, sizeof(line) - 1, fmt, ap);
+	va_end(ap);
+	if (n < 0 || n >= (int)sizeof(line) - 1)
+		return;
+	line[n++] = '\n';
+	write_all(s->status_fd, line, (size_t)n);       /* a reader that went away is no reason to end the guest */
+}
+
+void supervise_pid_file(struct supervisor *s)
+{
+	char tmp[300], text[32];
+	struct stat st;
+	int fd, n;
+
+	if (s->pid_dir_fd < 0)
+		return;
+	/* Written aside and renamed: a reader never sees an empty file, and no symlink at the name is followed. */
+	snprintf(tmp, sizeof(tmp), ".%s.%d", s->pid_name, (int)getpid());
+	fd = openat(s->pid_dir_fd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd < 0)
+		die_sys("--pid-file: create %s", quote(s->pid_name));
+	n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+	if (write_all(fd, text, (size_t)n) < 0 || fstat(fd, &st) < 0 ||
+	    renameat(s->pid_dir_fd, tmp, s->pid_dir_fd, s->pid_name) < 0) {
+		int e = errno;
+
+		unlinkat(s->pid_dir_fd, tmp, 0);
+		errno = e;
+		die_sys("--pid-file: write %s", quote(s->pid_name));
+	}
+	close(fd);
+	s->pid_ino = st.st_ino;
+}
+
+static void remove_pid_file(struct supervisor *s)
+{
+	struct stat st;
+
+	if (s->pid_dir_fd < 0 || !s->pid_ino)
+		return;
+	if (fstatat(s->pid_dir_fd, s->pid_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == s->pid_ino)
+		unlinkat(s->pid_dir_fd, s->pid_name, 0);
+	s->pid_ino = 0;
+}
+
+/* ---- children ---- */
+
+void supervise_guard(struct supervisor *s)
+{
+	int pipe_fd[2];
+	pid_t pid;
+
+	if (pipe2(pipe_fd, O_CLOEXEC) < 0)
+		die_sys("pipe");
+	pid = fork();
+	if (pid < 0)
+		die_sys("fork the guard");
+	if (pid == 0) {
+		char c;
+		int kill_fd = s->cg.kill_fd;
+
+		setsid();               /* the terminal's signals are not for it */
+		prctl(PR_SET_NAME, "vrun-guard");
+		/* Only these two stay open: a write end kept here would keep the pipe from closing. */
+		if (dup2(pipe_fd[0], 0) < 0 || dup2(kill_fd, 1) < 0)
+			_exit(EXIT_VRUN);
+		sys_close_range(2, ~0U, 0);
+		while (read(0, &c, 1) < 0 && errno == EINTR)
+			;
+		if (write(1, "1", 1) < 0)
+			_exit(EXIT_VRUN);
+		_exit(0);
+	}
+	close(pipe_fd[0]);
+	s->guard_pid = pid;
+	s->guard_fd = pipe_fd[1];
+}
+
+/* Roles: the same program, executed anew with its state in a sealed memfd whose number is the argument.
+ * Only real root gets here with one (vrun.c: main), so nobody can forge a state for a setuid vrun. */
+static void exec_role(int self_fd, const char *role, const void *state, size_t len)
+{
+	char number[16];
+	char *argv[] = { (char *)(uintptr_t)role, number, NULL }, *envp[] = { NULL };
+	int fd = memfd_sealed("vrun", state, len);
+
+	if (fd < 0)
+		return;
+	fcntl(fd, F_SETFD, 0);
+	snprintf(number, sizeof(number), "%d", fd);
+	syscall(__NR_execveat, self_fd, "", argv, envp, AT_EMPTY_PATH);
+	close(fd);
+}
+
+static void take_state(int fd, void *state, size_t len)
+{
+	struct stat st;
+	int seals = fcntl(fd, F_GET_SEALS);
+	const int all = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
+
+	if (seals < 0 || (seals & all) != all || fstat(fd, &st) < 0 || st.st_size != (off_t)len ||
+	    pread(fd, state, len, 0) != (ssize_t)len)
+		die("this name is vrun's own role; it takes its state from vrun");
+	close(fd);
+}
+
+static void keep(int fd)
+{
+	if (fd >= 0)
+		fcntl(fd, F_SETFD, 0);
+}
+
+static void drop(int fd)
+{
+	if (fd >= 0)
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+/* Every descriptor that the waiting role needs, in one place. */
+static void each_fd(const struct supervisor *s, void (*f)(int))
+{
+	const struct cgroup *c = &s->cg;
+
+	f(s->ctl_fd); f(s->signal_fd); f(s->self_fd); f(s->guard_fd); f(s->status_fd); f(s->pid_dir_fd);
+	f(c->tree_fd); f(c->dir_fd); f(c->payload_fd); f(c->broker_fd); f(c->kill_fd);
+	for (unsigned i = 0; i < c->n_v1; i++)
+		f(c->v1_dir_fd[i]);
+	f(s->net.tun_fd); f(s->net.lookup_link_fd); f(s->net.sockhash_fd);
+	f(s->tty.master_fd);
+	if (s->tty.in_fd > 2)
+		f(s->tty.in_fd);
+	if (s->tty.out_fd > 2)
+		f(s->tty.out_fd);
+	f(s->broker.listener_fd); f(s->broker.uts_fd); f(s->broker.net_fd); f(s->broker.cgroup_fd);
+}
+
+static void reexec(struct supervisor *s)
+{
+	s->reexeced = true;             /* whether it works or not: once */
+	each_fd(s, keep);
+	exec_role(s->self_fd, "vrun-supervisor", s, sizeof(*s));
+	each_fd(s, drop);               /* no memory for it: then it waits as it is */
+}
+
+static struct supervisor *current;      /* for util_undo, which takes no argument */
+
+static void undo_current(void)
+{
+	supervise_undo(current);
+}
+
+void supervise_role(int fd)
+{
+	static struct supervisor s;
+
+	take_state(fd, &s, sizeof(s));
+	if (s.magic != MAGIC || s.size != sizeof(s))
+		die("a state of another vrun");
+	prctl(PR_SET_DUMPABLE, 0);
+	util_quiet = s.quiet;
+	each_fd(&s, drop);
+	supervise(&s);
+}
+
+void supervise_broker_role(int fd)
+{
+	struct broker b;
+
+	take_state(fd, &b, sizeof(b));
+	prctl(PR_SET_DUMPABLE, 0);
+	broker_main(&b);
+}
+
+/* A call is waiting and nobody answers: make the broker, in the guest's cgroup tree (its sockets and memory are
+ * the guest's), but not among the guest's processes. It dies with us. */
+static void spawn_broker(struct supervisor *s)
+{
+	uint64_t now = supervise_now_us() / 1000;
+	int leaf;
+	pid_t pid;
+
+	if (now - s->broker_window_ms > BROKER_WINDOW_MS) {
+		s->broker_window_ms = now;
+		s->broker_count = 0;
+	}
+	if (++s->broker_count > BROKER_LIMIT)
+		die("the guest's broker ended %d times in %d s; the guest was stopped", BROKER_LIMIT,
+		    BROKER_WINDOW_MS / 1000);
+	leaf = cgroup_broker(&s->cg);
+	pid = sys_clone3(CLONE_INTO_CGROUP, NULL, leaf, SIGCHLD);
+	if (pid < 0)
+		die_sys("the guest's broker: clone into its cgroup");
+	if (pid == 0) {
+		const int *fds[] = { &s->broker.listener_fd, &s->broker.uts_fd, &s->broker.net_fd,
+				     &s->broker.cgroup_fd };
+		sigset_t none;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		sigemptyset(&none);
+		sigprocmask(SIG_SETMASK, &none, NULL);
+		util_undo = NULL;
+		for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+			keep(*fds[i]);
+		exec_role(s->self_fd, "vrun-broker", &s->broker, sizeof(s->broker));
+		_exit(EXIT_VRUN);
+	}
+	s->broker_pid = pid;
+}
+
+/* ---- the end ---- */
+
+static void end_child(pid_t *pid)
+{
+	if (*pid <= 0)
+		return;
+	kill(*pid, SIGKILL);
+	while (waitpid(*pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	*pid = 0;
+}
+
+void supervise_undo(struct supervisor *s)
+{
+	tty_restore(&s->tty);
+	cgroup_kill(&s->cg);
+	end_child(&s->init_pid);
+	end_child(&s->broker_pid);
+	end_child(&s->guard_pid);       /* last: until here it would do this for us */
+	net_undo(&s->net);
+	cgroup_undo(&s->cg);
+	remove_pid_file(s);
+}
+
+void supervise_end_by(int status)
+{
+	int sig = WTERMSIG(status);
+	struct rlimit no_core = { 0, 0 };
+	sigset_t one;
+
+	if (WIFEXITED(status))
+		exit(WEXITSTATUS(status));
+	/* Die of the same signal, so that a shell sees what it would see without us. */
+	setrlimit(RLIMIT_CORE, &no_core);
+	signal(sig, SIG_DFL);
+	sigemptyset(&one);
+	sigaddset(&one, sig);
+	raise(sig);
+	sigprocmask(SIG_UNBLOCK, &one, NULL);
+	_exit(128 + sig);               /* pid 1 of the machine dies of no signal */
+}
+
+static uint64_t stat_value(const char *text, const char *key)
+{
+	const char *p = strstr(text, key);
+
+	return p ? strtoull(p + strlen(key), NULL, 10) : 0;
+}
+
+static void status_exit(const struct supervisor *s, int status)
+{
+	char cpu[512], line[512] = "", text[1024];
+
+	if (s->status_fd < 0)
+		return;
+	if (s->cg.dir_fd >= 0 && read_at(s->cg.dir_fd, "cpu.stat", text, sizeof(text)) > 0) {
+		snprintf(cpu, sizeof(cpu), ",\"cpu_user_us\":%llu,\"cpu_system_us\":%llu",
+			 (unsigned long long)stat_value(text, "user_usec "),
+			 (unsigned long long)stat_value(text, "system_usec "));
+		strcat(line, cpu);
+	}
+	supervise_status(s, "{\"event\":\"exit\",\"%s\":%d,\"wall_us\":%llu%s}",
+			 WIFSIGNALED(status) ? "signal" : "code",
+			 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+			 (unsigned long long)(supervise_now_us() - s->start_us), line);
+}
+
+/* Guest init is gone, and with it its pid namespace; what --share pid left goes by the cgroup. */
+static _Noreturn void guest_ended(struct supervisor *s, int init_status)
+{
+	int status = s->have_exit ? s->command_status : init_status;
+
+	s->init_pid = 0;
+	/* reboot(2) in a pid namespace of its own: HUP says restart, INT says halt or power off (reboot(2)). */
+	if (s->init_mode && WIFSIGNALED(init_status) &&
+	    (WTERMSIG(init_status) == SIGINT || WTERMSIG(init_status) == SIGHUP))
+		status = 0;
+	tty_drain(&s->tty);
+	status_exit(s, status);
+	util_undo = NULL;
+	supervise_undo(s);
+	supervise_end_by(status);
+}
+
+/* ---- events ---- */
+
+static void tell_init(struct supervisor *s, enum ctl_type type, int32_t value)
+{
+	struct ctl m = { .type = type, .value = value };
+
+	if (s->ctl_fd >= 0)
+		send_fds(s->ctl_fd, &m, sizeof(m), NULL, 0);
+}
+
+static void signal_guest(struct supervisor *s, int sig)
+{
+	if (s->init_mode)
+		kill(s->init_pid, sig);         /* our child, not reaped: the number is its own */
+	else
+		tell_init(s, CTL_SIGNAL, sig);
+}
+
+static void stop_guest(struct supervisor *s)
+{
+	signal_guest(s, s->stop_signal);
+	signal_guest(s, SIGCONT);               /* a stopped command could not obey */
+	if (!s->stop_deadline_ms && s->stop_timeout_ms != UINT64_MAX)
+		s->stop_deadline_ms = supervise_now_us() / 1000 + s->stop_timeout_ms;
+}
+
+static void reap(struct supervisor *s)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid == s->init_pid) {
+			/* Its last words may still be in the socket. */
+			struct ctl m;
+
+			while (s->ctl_fd >= 0 && recv(s->ctl_fd, &m, sizeof(m), MSG_DONTWAIT) == sizeof(m)) {
+				if (m.type == CTL_EXIT) {
+					s->have_exit = true;
+					s->command_status = m.value;
+				}
+			}
+			guest_ended(s, status);
+		} else if (pid == s->broker_pid) {
+			s->broker_pid = 0;
+		} else if (pid == s->guard_pid) {
+			/* Somebody killed it. Without one a guest could outlive us: make another. */
+			close_fd(&s->guard_fd);
+			s->guard_pid = 0;
+			supervise_guard(s);
+		}
+	}
+}
+
+static void on_signal(struct supervisor *s)
+{
+	struct signalfd_siginfo si;
+
+	if (read(s->signal_fd, &si, sizeof(si)) != sizeof(si))
+		return;
+	switch (si.ssi_signo) {
+	case SIGCHLD:
+		reap(s);
+		break;
+	case SIGTERM:
+		stop_guest(s);
+		break;
+	case SIGWINCH:
+		if (tty_wanted(&s->tty))
+			tty_winch(&s->tty);
+		else
+			signal_guest(s, SIGWINCH);
+		break;
+	case SIGTSTP:
+	case SIGTTIN:
+	case SIGTTOU:
+	case SIGCONT:
+		tty_job_signal(&s->tty, (int)si.ssi_signo, s->ctl_fd);
+		break;
+	default:
+		signal_guest(s, (int)si.ssi_signo);
+	}
+}
+
+static void on_message(struct supervisor *s)
+{
+	struct ctl m;
+	ssize_t n = recv(s->ctl_fd, &m, sizeof(m), MSG_DONTWAIT);
+	unsigned left;
+
+	if (n == 0) {
+		close_fd(&s->ctl_fd);           /* init is on its way out; SIGCHLD says the rest */
+		return;
+	}
+	if (n != sizeof(m))
+		return;
+	switch (m.type) {
+	case CTL_EXIT:
+		s->have_exit = true;
+		s->command_status = m.value;
+		if (!m.more)
+			break;
+		left = cgroup_count(&s->cg);
+		left -= left > 0;               /* init itself */
+		if (left > 0)
+			note("%s: %u process%s still ran when the command ended: killed (--until last waits)",
+			     s->cg.name, left, left == 1 ? "" : "es");
+		tell_init(s, CTL_END, 0);
+		break;
+	case CTL_STOPPED:
+		tty_stopped(&s->tty, m.value, s->ctl_fd);
+		break;
+	}
+}
+
+static int timeout_ms(const struct supervisor *s)
+{
+	uint64_t now = supervise_now_us() / 1000, until = UINT64_MAX;
+
+	if (!s->reexeced)
+		until = s->start_us / 1000 + REEXEC_AFTER_MS;
+	if (s->stop_deadline_ms && s->stop_deadline_ms < until)
+		until = s->stop_deadline_ms;
+	if (until == UINT64_MAX)
+		return -1;
+	if (until <= now)
+		return 0;
+	return until - now > 1 << 30 ? 1 << 30 : (int)(until - now);
+}
+
+static void on_time(struct supervisor *s)
+{
+	uint64_t now = supervise_now_us() / 1000;
+
+	if (s->stop_deadline_ms && now >= s->stop_deadline_ms) {
+		s->stop_deadline_ms = 0;
+		note("%s: not stopped after %llu ms: killed", s->cg.name, (unsigned long long)s->stop_timeout_ms);
+		cgroup_kill(&s->cg);
+		kill(s->init_pid, SIGKILL);
+	}
+	if (!s->reexeced && now >= s->start_us / 1000 + REEXEC_AFTER_MS)
+		reexec(s);
+}
+
+void supervise(struct supervisor *s)
+{
+	s->magic = MAGIC;
+	s->size = sizeof(*s);
+	current = s;
+	util_undo = undo_current;
+	for (;;) {
+		/* A call waits on the listener only while there's no broker to take it. */
+		bool watch = s->broker.listener_fd >= 0 && s->broker_pid == 0;
+		struct pollfd fds[8] = {
+			{ .fd = s->signal_fd, .events = POLLIN },
+			{ .fd = s->ctl_fd, .events = POLLIN },
+			{ .fd = watch ? s->broker.listener_fd : -1, .events = POLLIN },
+		};
+		size_t n_tty = tty_poll(&s->tty, fds + 3, 4);
+
+		if (poll(fds, 3 + n_tty, timeout_ms(s)) < 0 && errno != EINTR)
+			die_sys("poll");
+		if (fds[1].revents)
+			on_message(s);
+		if (fds[0].revents)
+			on_signal(s);
+		if (fds[2].revents & POLLIN)
+			spawn_broker(s);
+		else if (fds[2].revents)
+			close_fd(&s->broker.listener_fd);       /* nobody is left under the filter */
+		tty_ready(&s->tty, fds + 3, n_tty);
+		on_time(s);
+	}
+}

@@ -1,0 +1,781 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * vrun.c: main, the processes and the order.
+ *
+ *   caller's shell
+ *    └─ vrun            supervisor: the host's namespaces, the caller's cgroup (supervise.c)
+ *        ├─ builder     host root in the guest's mount, uts, ipc, net and time namespace; builds, then is gone
+ *        ├─ broker      when a call is first notified (broker.c)
+ *        └─ init        guest pid 1 (init.c), born by the builder as the supervisor's child
+ *            └─ COMMAND
+ *
+ * main() is four phases: parse and check as the caller, then apply, then exec or wait. What is done to start a
+ * guest, and in which order, stands in three tables of steps, one for each process that does it; guest_enter()
+ * walks the first, the builder and guest init walk theirs, and --explain prints all three. supervise_undo()
+ * (supervise.c) is their mirror. Nothing privileged happens outside these steps.
+ *
+ * Why this order (ROOT.md, measured on two kernels):
+ *  - The host's root makes every namespace but {user, pid}, which come last, together. The guest's capabilities
+ *    then count for its own processes and for nothing else: with a full set it can mount nothing, open no raw
+ *    socket, set no hostname. With one clone for all namespaces they would all be the guest's to administer.
+ *  - The cgroup with its limits and programs is complete before the guest's first process is born into it.
+ *    CLONE_INTO_CGROUP, never cgroup.procs: writing that costs 8-20 ms on a host with v1 controllers (START.md).
+ *  - The pid namespace is made with the user namespace, so that reboot(2) in the guest is the guest's.
+ *  - Init is a copy of vrun that never executes anything: its memory belongs to the host's user namespace, so
+ *    nobody in the guest can trace it, read it, or follow its /proc/1/exe (CVE-2019-5736).
+ */
+#define _GNU_SOURCE
+#include "vrun.h"
+#include "compat.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/sendfile.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/wait.h>
+#include <grp.h>
+#include <linux/keyctl.h>
+#include <linux/magic.h>
+#include <linux/nsfs.h>
+
+extern char **environ;
+
+/* All that a start passes from step to step. Lives in the supervisor; the builder and init have a copy. */
+struct run {
+	const struct plan *plan;
+	struct supervisor *sup;
+	struct build build;
+	struct init_args init;
+	int ctl_fd[2];                  /* [0] supervisor's end, [1] guest init's (and the builder's) */
+	int error_fd[2];
+	int go_fd[2];                   /* builder to init: the tree stands */
+	struct guest_ref join;
+	uint32_t id_base;
+	pid_t init_pid;                 /* in the builder */
+};
+
+struct step {
+	const char *what;
+	const char *needs;              /* of the kernel */
+	bool (*wanted)(const struct plan *p);
+	void (*run)(struct run *r);
+};
+
+/* ---- which steps a plan needs ---- */
+
+static bool always(const struct plan *p) { (void)p; return true; }
+static bool has_userns(const struct plan *p) { return p->context.userns == YES; }
+static bool own(const struct plan *p, unsigned ns) { return !((p->context.share | p->context.join) & ns); }
+static bool own_uts(const struct plan *p) { return own(p, NS_UTS); }
+static bool own_cgroup(const struct plan *p) { return own(p, NS_CGROUP); }
+static bool own_net(const struct plan *p) { return p->net.mode == IP_NONE && own(p, NS_NET); }
+static bool own_time(const struct plan *p) { return p->procvirt.virt & VIRT_UPTIME; }
+static bool host_net(const struct plan *p) { return p->net.mode != IP_NONE; }
+static bool ip_list(const struct plan *p) { return p->net.mode == IP_LIST; }
+static bool joins(const struct plan *p) { return p->context.join != 0; }
+static bool own_userns(const struct plan *p) { return has_userns(p) && own(p, NS_USER); }
+static bool no_nested(const struct plan *p) { return own_userns(p) && !(p->rights.ccap & CCAP_USERNS); }
+static bool has_rlimits(const struct plan *p) { return p->limits.n_rlimit > 0; }
+static bool has_sysctl(const struct plan *p) { return p->limits.n_sysctl > 0; }
+static bool brokered(const struct plan *p) { return seccomp_notifies(p); }
+static bool needs_guard(const struct plan *p) { return p->context.init; }
+static bool needs_copy(const struct plan *p) { return !has_userns(p); }
+
+/* ---- the supervisor's steps ---- */
+
+static void claim(struct run *r)
+{
+	cgroup_claim((struct plan *)(uintptr_t)r->plan, &r->sup->cg);
+	r->id_base = has_userns(r->plan) ? r->sup->cg.xid << 16 : 0;
+	if (joins(r->plan)) {
+		guests_find(r->plan->context.join_name, &r->join);
+		if (r->plan->context.join & NS_USER)
+			r->id_base = r->join.userns ? r->join.xid << 16 : 0;
+	}
+}
+
+static void limit(struct run *r) { limits_apply(r->plan, &r->sup->cg); }
+static void filter_addresses(struct run *r) { net_apply(r->plan, &r->sup->cg, &r->sup->net); }
+static void guard(struct run *r) { supervise_guard(r->sup); }
+
+/* Guest root is host root here: COMMAND `#!/proc/self/exe` would be given an image of vrun that it may write to
+ * (CVE-2019-5736). So the last exec starts from a sealed copy: 250 KB copied, about 60 us. */
+static void copy_self(struct run *r)
+{
+	_cleanup_fd_ int self = openat(host_proc_fd(), "self/exe", O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	int fd = memfd_create("vrun", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (self < 0 || fd < 0 || fstat(self, &st) < 0)
+		die_sys("copy vrun for the guest's first exec");
+	for (off_t left = st.st_size; left > 0;) {
+		ssize_t n = sendfile(fd, self, NULL, (size_t)left);
+
+		if (n <= 0)
+			die_sys("copy vrun for the guest's first exec");
+		left -= n;
+	}
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
+		die_sys("seal the copy of vrun");
+	r->init.ro_self_fd = fd;
+}
+
+static void build(struct run *r);       /* the builder: below its steps */
+
+/* ---- the builder's steps: host root, on its way into the guest's namespaces ---- */
+
+static void unshare_namespaces(struct run *r)
+{
+	const struct plan *p = r->plan;
+	int flags = CLONE_NEWNS;
+
+	flags |= own_uts(p) ? CLONE_NEWUTS : 0;
+	flags |= own(p, NS_IPC) ? CLONE_NEWIPC : 0;
+	flags |= own_net(p) ? CLONE_NEWNET : 0;
+	if (unshare(flags) < 0)
+		die_sys("unshare the guest's namespaces");
+}
+
+static void join_namespaces(struct run *r)
+{
+	static const struct { unsigned ns; int flag; const char *name; } kinds[] = {
+		{ NS_UTS, CLONE_NEWUTS, "uts" }, { NS_IPC, CLONE_NEWIPC, "ipc" }, { NS_NET, CLONE_NEWNET, "net" },
+		{ NS_CGROUP, CLONE_NEWCGROUP, "cgroup" }, { NS_PID, CLONE_NEWPID, "pid" },
+	};
+	char path[64];
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (!(r->plan->context.join & kinds[i].ns))
+			continue;
+		snprintf(path, sizeof(path), "%d/ns/%s", (int)r->join.init, kinds[i].name);
+		_cleanup_fd_ int fd = openat(host_proc_fd(), path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || setns(fd, kinds[i].flag) < 0)
+			die_sys("--join %s=%s", kinds[i].name, r->join.name);
+	}
+	/* The number may have been given to another process since it was looked up. */
+	if (sys_pidfd_send_signal(r->join.pidfd, 0) < 0)
+		die("--join: guest %s has just ended", r->join.name);
+}
+
+static void name_host(struct run *r)
+{
+	const char *h = r->plan->context.hostname ? r->plan->context.hostname : r->sup->cg.name;
+
+	if (sethostname(h, strlen(h)) < 0)
+		die_sys("--hostname %s", quote(h));
+}
+
+static void set_time(struct run *r) { procvirt_apply_time(r->plan); }
+static void own_loopback(struct run *r) { net_apply_own(r->plan, r->id_base); }
+static void set_sysctl(struct run *r) { limits_apply_sysctl(r->plan); }
+
+static void guest_init(struct run *r);
+
+/* CLONE_PARENT: the supervisor is init's parent and gets its status; it is born in its cgroup, limits and all. */
+static void bear_init(struct run *r)
+{
+	const struct plan *p = r->plan;
+	uint64_t flags = CLONE_PARENT | CLONE_INTO_CGROUP;
+	struct ctl m = { .type = CTL_BORN };
+
+	flags |= own_userns(p) ? CLONE_NEWUSER : 0;
+	flags |= own(p, NS_PID) ? CLONE_NEWPID : 0;
+	r->init_pid = sys_clone3(flags, NULL, r->sup->cg.payload_fd, 0);
+	if (r->init_pid < 0 && errno == ENOSPC)
+		die("--userns: no more namespaces: /proc/sys/user/max_user_namespaces (or a nesting of 32) is reached");
+	if (r->init_pid < 0)
+		die_sys("clone guest init%s", own_userns(p) ? " (without user namespaces: --userns no)" : "");
+	if (r->init_pid == 0)
+		guest_init(r);
+	m.value = r->init_pid;
+	if (send_fds(r->ctl_fd[1], &m, sizeof(m), NULL, 0) < 0)
+		die_sys("tell the supervisor");
+}
+
+static void map_ids(struct run *r)
+{
+	char path[32], map[64];
+
+	snprintf(map, sizeof(map), "0 %u %d", r->id_base, IDS_PER_GUEST);
+	snprintf(path, sizeof(path), "%d/uid_map", (int)r->init_pid);
+	if (write_at(host_proc_fd(), path, map) < 0)
+		die_sys("write the guest's uid_map %s", quote(map));
+	snprintf(path, sizeof(path), "%d/gid_map", (int)r->init_pid);
+	if (write_at(host_proc_fd(), path, map) < 0)
+		die_sys("write the guest's gid_map %s", quote(map));
+}
+
+static int open_ns(pid_t pid, const char *name)
+{
+	char path[48];
+	int fd;
+
+	snprintf(path, sizeof(path), "%d/ns/%s", (int)pid, name);
+	fd = openat(host_proc_fd(), path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		die_sys("open /proc/%s", path);
+	return fd;
+}
+
+/* `echo >/dev/stderr` opens the pipe anew, as its owner or not at all. Only what has no name on the host changes
+ * hands: an anonymous pipe or a socket; never a file, a FIFO or a terminal. */
+static void hand_over_pipes(struct run *r)
+{
+	for (int fd = 0; fd <= 2; fd++) {
+		struct stat st;
+		struct statfs fs;
+
+		if (fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)
+			continue;
+		if ((S_ISFIFO(st.st_mode) && fs.f_type == PIPEFS_MAGIC) || S_ISSOCK(st.st_mode)) {
+			if (fchown(fd, r->id_base, r->id_base) < 0)
+				die_sys("give descriptor %d to the guest", fd);
+		}
+	}
+}
+
+static void set_rlimits(struct run *r) { limits_apply_rlimits(r->plan, r->init_pid); }
+
+static void build_tree(struct run *r)
+{
+	struct build *b = &r->build;
+	const struct plan *p = r->plan;
+	bool joined_pid = p->context.join & NS_PID;
+
+	b->plan = p;
+	b->id_base = r->id_base;
+	b->userns_fd = !has_userns(p) ? -1 : open_ns(own(p, NS_USER) ? r->init_pid : r->join.init, "user");
+	b->pidns_fd = p->context.share & NS_PID ? -1 : open_ns(joined_pid ? r->join.init : r->init_pid, "pid");
+	b->cgroup_fd = r->sup->cg.payload_fd;
+	b->cgroup_delegated = p->context.init;
+	b->own_net = own_net(p);
+	b->want_pty = tty_wanted(&r->sup->tty);
+	root_apply(b);
+}
+
+/* The supervisor proxies the master; init has its own end from the tree. */
+static void hand_over_pty(struct run *r)
+{
+	struct ctl m = { .type = CTL_PTY };
+
+	if (r->build.pty_master_fd < 0)
+		return;
+	if (send_fds(r->ctl_fd[1], &m, sizeof(m), &r->build.pty_master_fd, 1) < 0)
+		die_sys("hand the guest's terminal over");
+}
+
+static void say_go(struct run *r)
+{
+	int slave = r->build.pty_slave_fd;
+
+	/* init was born before there was a terminal: its end goes over the go socket. */
+	if (send_fds(r->go_fd[0], "g", 1, &slave, slave >= 0 ? 1 : 0) < 0)
+		die_sys("tell guest init to go on");
+}
+
+static const struct step builder_steps[] = {
+	{ "unshare the mount, uts, ipc and net namespaces, as the host's root", "Linux 3.8", always, unshare_namespaces },
+	{ "join the namespaces of another guest", "Linux 3.8", joins, join_namespaces },
+	{ "set the hostname", "Linux 2.6.19", own_uts, name_host },
+	{ "unshare the time namespace; uptime starts anew", "Linux 5.6", own_time, set_time },
+	{ "bring the guest's own loopback up; ports below 1024 and ping for its ids", "Linux 4.11", own_net, own_loopback },
+	{ "set the guest's ipc limits", "Linux 2.6.19", has_sysctl, set_sysctl },
+	{ "clone guest init into its cgroup, with its pid and user namespace", "Linux 5.7", always, bear_init },
+	{ "map the guest's ids 0..65535 to xid<<16 and up", "Linux 3.8", own_userns, map_ids },
+	{ "give inherited anonymous pipes on 0-2 to the guest", "Linux 2.6", has_userns, hand_over_pipes },
+	{ "set rlimits on guest init", "Linux 2.6.36", has_rlimits, set_rlimits },
+	{ "build the guest's tree, pivot_root into it, detach the host's", "Linux 5.12", always, build_tree },
+	{ "hand the guest's terminal to the supervisor", "devpts", always, hand_over_pty },
+	{ "let guest init go on", "", always, say_go },
+};
+
+/* ---- guest init's steps ---- */
+
+static void wait_for_tree(struct run *r)
+{
+	char c;
+	size_t n = 1;
+
+	r->init.pty_slave_fd = -1;
+	if (recv_fds(r->go_fd[1], &c, 1, &r->init.pty_slave_fd, &n) != 1)
+		_exit(EXIT_VRUN);       /* the builder has said why */
+	if (n == 0)
+		r->init.pty_slave_fd = -1;
+}
+
+static void behind_barrier(struct run *r) { (void)r; root_enter(); }
+static void enter_cgroup(struct run *r) { cgroup_enter(&r->sup->cg); }
+
+static void unshare_cgroup(struct run *r)
+{
+	(void)r;
+	if (unshare(CLONE_NEWCGROUP) < 0)
+		die_sys("unshare the cgroup namespace");
+}
+
+static void join_user(struct run *r)
+{
+	if (!(r->plan->context.join & NS_USER) || !r->join.userns)
+		return;
+	_cleanup_fd_ int fd = open_ns(r->join.init, "user");
+	if (setns(fd, CLONE_NEWUSER) < 0)
+		die_sys("--join user=%s", r->join.name);
+}
+
+static bool joins_user(const struct plan *p) { return p->context.join & NS_USER; }
+
+/* Nested user namespaces are a large part of the kernel that no confined guest needs. The limits are per user
+ * namespace, ours to lower while we hold CAP_SYS_RESOURCE in it, and out of the guest's reach: its /proc/sys is
+ * read-only. The host's /proc by descriptor: the guest's isn't there yet or may be anything. */
+static void forbid_nesting(struct run *r)
+{
+	static const char *const kinds[] = { "user", "mnt", "net", "pid", "ipc", "uts", "cgroup", "time" };
+	char path[64];
+
+	(void)r;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		snprintf(path, sizeof(path), "sys/user/max_%s_namespaces", kinds[i]);
+		if (write_at(host_proc_fd(), path, "0") < 0 && errno != ENOENT)
+			die_sys("write 0 to /proc/%s", path);
+	}
+}
+
+static void become_guest_root(struct run *r)
+{
+	(void)r;
+	if (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+		die_sys("become the guest's root");
+	prctl(PR_SET_DUMPABLE, 0);      /* again: changing ids may have set it */
+}
+
+static void new_keyring(struct run *r)
+{
+	(void)r;
+	/* Keys of the caller's session stay with the caller. A kernel without keyrings has none to leak. */
+	if (syscall(__NR_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0) < 0 && errno != ENOSYS)
+		die_sys("make a session keyring");
+}
+
+static void scope(struct run *r) { net_apply_scope(r->plan); }
+
+static void load_filter(struct run *r)
+{
+	struct ctl m = { .type = CTL_LISTENER };
+	int fd = seccomp_apply(r->plan);
+
+	if (fd < 0)
+		return;
+	if (send_fds(r->ctl_fd[1], &m, sizeof(m), &fd, 1) < 0)
+		die_sys("hand the filter's listener over");
+	close(fd);
+}
+
+static void bound(struct run *r) { caps_apply_bound(r->plan); }
+
+static void become_init(struct run *r)
+{
+	/* After the last change of ids, which clears it (prctl(2)). */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		die_sys("PR_SET_PDEATHSIG");
+	init_main(&r->init);
+}
+
+static const struct step init_steps[] = {
+	{ "wait for the tree", "", always, wait_for_tree },
+	{ "enter the guest's v1 cgroups, by `tasks`", "", always, enter_cgroup },
+	{ "unshare the cgroup namespace", "Linux 4.6", own_cgroup, unshare_cgroup },
+	{ "join the user namespace of another guest", "Linux 3.8", joins_user, join_user },
+	{ "forbid nested user namespaces", "Linux 4.9", no_nested, forbid_nesting },
+	{ "stand below the barrier", "", always, behind_barrier },
+	{ "become the guest's root, without groups", "Linux 3.8", always, become_guest_root },
+	{ "start a session keyring", "CONFIG_KEYS", always, new_keyring },
+	{ "keep abstract UNIX sockets apart (Landlock scope)", "Linux 6.12", host_net, scope },
+	{ "load the seccomp filter", "Linux 5.14", always, load_filter },
+	{ "drop the bounding set, inheritable and ambient sets; read them back", "Linux 4.3", always, bound },
+	{ "reap, and start COMMAND; or become it (--init)", "", always, become_init },
+};
+
+/* ---- walking ---- */
+
+static void walk(const struct step *steps, size_t n, struct run *r)
+{
+	for (size_t i = 0; i < n; i++)
+		if (steps[i].wanted(r->plan))
+			steps[i].run(r);
+}
+
+#define WALK(steps, r) walk(steps, sizeof(steps) / sizeof(steps[0]), r)
+
+static void guest_init(struct run *r)
+{
+	close(r->ctl_fd[0]);
+	close(r->go_fd[0]);
+	close_fd(&r->sup->guard_fd);    /* or the guard would never see it close */
+	WALK(init_steps, r);
+	_exit(EXIT_VRUN);
+}
+
+static void build(struct run *r)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		die_sys("fork the builder");
+	if (pid > 0) {
+		close(r->ctl_fd[1]);
+		close(r->error_fd[1]);
+		close(r->go_fd[0]);
+		close(r->go_fd[1]);
+		return;
+	}
+	util_error_fd = r->error_fd[1];
+	util_undo = NULL;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	close(r->ctl_fd[0]);
+	close(r->error_fd[0]);
+	WALK(builder_steps, r);
+	_exit(0);
+}
+
+static const struct step supervisor_steps[] = {
+	{ "claim the context id and the name; make its cgroup", "cgroup2; Linux 4.5", always, claim },
+	{ "write its limits", "the limits' cgroup controllers", always, limit },
+	{ "load or find the address programs, attach them, fill their configuration", "CONFIG_CGROUP_BPF", ip_list, filter_addresses },
+	{ "make a sealed copy of vrun for the guest's first exec", "Linux 3.17", needs_copy, copy_self },
+	{ "start the guard that ends the guest with the supervisor", "Linux 5.14 (cgroup.kill)", needs_guard, guard },
+	{ "fork the builder", "", always, build },
+};
+
+/* ---- the supervisor while the guest starts ---- */
+
+static void check_error_pipe(struct run *r, bool started)
+{
+	char msg[2048];
+	int32_t code;
+	ssize_t n = read(r->error_fd[0], msg, sizeof(msg) - 1);
+
+	if (n < 0)
+		die_sys("read the error pipe");
+	if (n == 0) {
+		if (!started)
+			die("the guest was killed while it started");
+		return;
+	}
+	if (n < (ssize_t)sizeof(code))
+		die("the guest was killed while it started");
+	msg[n] = '\0';
+	memcpy(&code, msg, sizeof(code));
+	supervise_status(r->sup, "{\"event\":\"error\",\"message\":\"the guest did not start\",\"code\":%d}", code);
+	die_code(code, "%s", msg + sizeof(code));
+}
+
+/* Messages of the start; true once init said that COMMAND is about to be executed. */
+static bool start_message(struct run *r)
+{
+	struct supervisor *s = r->sup;
+	struct ctl m;
+	int fd = -1;
+	size_t n_fds = 1;
+
+	if (recv_fds(s->ctl_fd, &m, sizeof(m), &fd, &n_fds) != sizeof(m))
+		return false;
+	switch (m.type) {
+	case CTL_BORN:
+		s->init_pid = m.value;
+		break;
+	case CTL_PTY:
+		s->tty.master_fd = n_fds ? fd : -1;
+		break;
+	case CTL_LISTENER:
+		s->broker.listener_fd = n_fds ? fd : -1;
+		break;
+	case CTL_EXIT:                  /* a command that ended before we looked */
+		s->have_exit = true;
+		s->command_status = m.value;
+		break;
+	}
+	return m.type == CTL_STARTED;
+}
+
+static void abort_on_signal(struct run *r)
+{
+	struct signalfd_siginfo si;
+
+	if (read(r->sup->signal_fd, &si, sizeof(si)) != sizeof(si))
+		return;
+	if (si.ssi_signo == SIGTERM || si.ssi_signo == SIGINT || si.ssi_signo == SIGHUP || si.ssi_signo == SIGQUIT) {
+		util_undo = NULL;
+		supervise_undo(r->sup);
+		supervise_end_by((int)si.ssi_signo);
+	}
+}
+
+/* Until COMMAND runs: the error pipe has closed without a word. */
+static void wait_for_exec(struct run *r)
+{
+	struct supervisor *s = r->sup;
+	bool started = false;
+
+	for (;;) {
+		struct pollfd fds[] = {
+			{ .fd = s->ctl_fd, .events = POLLIN },
+			{ .fd = r->error_fd[0], .events = POLLIN },
+			{ .fd = s->signal_fd, .events = POLLIN },
+		};
+
+		if (poll(fds, 3, -1) < 0 && errno != EINTR)
+			die_sys("poll");
+		if (fds[0].revents & POLLIN) {
+			started |= start_message(r);
+			continue;               /* all of them before the pipe's end is believed */
+		}
+		if (fds[1].revents)
+			break;
+		if (fds[2].revents)
+			abort_on_signal(r);
+	}
+	check_error_pipe(r, started);
+	close_fd(&r->error_fd[0]);
+	if (s->init_mode)
+		close_fd(&s->ctl_fd);
+}
+
+/* ---- guest_enter ---- */
+
+static struct supervisor sup = {
+	.ctl_fd = -1, .signal_fd = -1, .self_fd = -1, .guard_fd = -1, .status_fd = -1, .pid_dir_fd = -1,
+	.cg = { .tree_fd = -1, .dir_fd = -1, .payload_fd = -1, .broker_fd = -1, .kill_fd = -1 },
+	.net = { .tun_fd = -1, .lookup_link_fd = -1, .sockhash_fd = -1 },
+	.tty = { .master_fd = -1, .in_fd = -1, .out_fd = -1 },
+	.broker = { .listener_fd = -1, .uts_fd = -1, .net_fd = -1, .cgroup_fd = -1 },
+};
+
+static void undo_start(void)
+{
+	supervise_undo(&sup);
+}
+
+static void catch_signals(struct supervisor *s, struct init_args *init)
+{
+	sigset_t all;
+
+	signal(SIGCHLD, SIG_DFL);       /* a caller that ignores it would leave us without statuses */
+	sigfillset(&all);
+	for (int sig = SIGSEGV;; sig = sig == SIGSEGV ? SIGBUS : sig == SIGBUS ? SIGILL : SIGFPE) {
+		sigdelset(&all, sig);   /* our own faults stay faults */
+		if (sig == SIGFPE)
+			break;
+	}
+	sigprocmask(SIG_BLOCK, &all, &s->caller_mask);
+	s->signal_fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (s->signal_fd < 0)
+		die_sys("signalfd");
+	init->caller_mask = s->caller_mask;
+}
+
+static void default_stop(struct supervisor *s, const struct plan *p)
+{
+	s->stop_signal = p->control.stop_signal ? p->control.stop_signal : SIGTERM;
+	s->stop_timeout_ms = p->control.stop_timeout_ms ? p->control.stop_timeout_ms : p->context.init ? 60000 : 10000;
+	if (!p->context.init || p->control.stop_signal || p->args.n == 0)
+		return;
+	/* What the init programs shut down on: systemd(1) RTMIN+3, sysvinit's init(8) PWR with a powerfail line
+	 * or INT (ctrlaltdel), openrc-init TERM, runit CONT, s6-svscan TERM, busybox USR1 (halt) or USR2 (poweroff). */
+	const char *base = strrchr(p->args.v[0], '/');
+	base = base ? base + 1 : p->args.v[0];
+	if (strcmp(base, "systemd") == 0)
+		s->stop_signal = 37;
+	else if (strcmp(base, "init") == 0)
+		s->stop_signal = 37;
+	else if (strcmp(base, "runit") == 0 || strcmp(base, "runit-init") == 0)
+		s->stop_signal = SIGCONT;
+}
+
+static void supervisor_init(struct supervisor *s, const struct plan *p)
+{
+	s->start_us = supervise_now_us();
+	s->status_fd = p->control.status_fd;
+	s->quiet = p->control.quiet;
+	s->init_mode = p->context.init;
+	s->share_pid = p->context.share & NS_PID;
+	s->pid_dir_fd = p->control.pid_dir_fd;
+	if (p->control.pid_file) {
+		const char *base = strrchr(p->control.pid_file, '/');
+
+		snprintf(s->pid_name, sizeof(s->pid_name), "%s", base ? base + 1 : p->control.pid_file);
+	}
+	s->self_fd = openat(host_proc_fd(), "self/exe", O_PATH | O_CLOEXEC);
+	if (s->self_fd < 0)
+		die_sys("open /proc/self/exe");
+	default_stop(s, p);
+}
+
+/* The order, from here to the running guest. */
+static _Noreturn void guest_enter(struct plan *p, const char *caller_cwd)
+{
+	struct run r = {
+		.plan = p, .sup = &sup,
+		.build = { .userns_fd = -1, .pidns_fd = -1, .cgroup_fd = -1, .pty_master_fd = -1, .pty_slave_fd = -1 },
+		.init = { .plan = p, .tty = &sup.tty, .caller_cwd = caller_cwd, .caller_env = environ,
+			  .pty_slave_fd = -1, .kill_fd = -1, .ro_self_fd = -1 },
+	};
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, r.ctl_fd) < 0 ||
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, r.go_fd) < 0 || pipe2(r.error_fd, O_CLOEXEC) < 0)
+		die_sys("socketpair");
+	sup.ctl_fd = r.ctl_fd[0];
+	r.init.ctl_fd = r.ctl_fd[1];
+	r.init.error_fd = r.error_fd[1];
+	catch_signals(&sup, &r.init);
+	util_undo = undo_start;
+	WALK(supervisor_steps, &r);
+	wait_for_exec(&r);
+
+	cgroup_publish(&sup.cg, sup.init_pid, getpid(), p);
+	supervise_status(&sup, "{\"event\":\"start\",\"name\":\"%s\",\"xid\":%u,\"pid\":%d,\"supervisor\":%d,\"cgroup\":\"%s\"}",
+			 sup.cg.name, sup.cg.xid, (int)sup.init_pid, (int)getpid(), sup.cg.path);
+	supervise_status(&sup, "{\"event\":\"exec\"}");
+	supervise_pid_file(&sup);
+	tty_start(&sup.tty);
+	supervise(&sup);
+}
+
+/* ---- main ---- */
+
+static void explain_steps(const struct plan *p, const char *who, const struct step *steps, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (steps[i].wanted(p))
+			printf("%-10s  %s%s%s%s\n", who, steps[i].what, *steps[i].needs ? "  [" : "", steps[i].needs,
+			       *steps[i].needs ? "]" : "");
+}
+
+static void explain(const struct plan *p)
+{
+	size_t n = sizeof(supervisor_steps) / sizeof(supervisor_steps[0]) - 1;
+
+	explain_steps(p, "supervisor", supervisor_steps, n + 1);
+	explain_steps(p, "builder", builder_steps, sizeof(builder_steps) / sizeof(builder_steps[0]));
+	explain_steps(p, "init", init_steps, sizeof(init_steps) / sizeof(init_steps[0]));
+	if (brokered(p))
+		printf("%-10s  %s\n", "broker", "answer the guest's notified calls, once there is one  [Linux 5.9]");
+}
+
+/* Everything that looks at the caller's files and descriptors: as the caller. */
+static void check(struct plan *p)
+{
+	opts_check(p);
+	caps_check(p);
+	seccomp_check(p);
+	root_check(p);
+	net_check(p);
+	net_check_inherited(p);
+	limits_check(p);
+	procvirt_check(p);
+	tty_check(p, &sup.tty);
+}
+
+/* What was not named does not come along: neither to the guest nor into the supervisor's long wait. */
+static void close_strangers(const struct plan *p)
+{
+	unsigned from = 3;
+
+	for (;;) {
+		unsigned next = ~0U;
+
+		for (size_t i = 0; i < p->control.n_keep_fd; i++)
+			if ((unsigned)p->control.keep_fd[i] >= from && (unsigned)p->control.keep_fd[i] < next)
+				next = (unsigned)p->control.keep_fd[i];
+		if (p->control.status_fd >= (int)from && (unsigned)p->control.status_fd < next)
+			next = (unsigned)p->control.status_fd;
+		if (from < next)
+			sys_close_range(from, next - 1, 0);
+		if (next == ~0U)
+			return;
+		from = next + 1;
+	}
+}
+
+static void check_pid_file(struct plan *p)
+{
+	const char *f = p->control.pid_file, *slash = f ? strrchr(f, '/') : NULL;
+
+	p->control.pid_dir_fd = -1;
+	if (!f)
+		return;
+	char *dir = slash ? strndup(f, slash == f ? 1 : (size_t)(slash - f)) : xstrdup(".");
+	p->control.pid_dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (p->control.pid_dir_fd < 0)
+		die_sys("--pid-file %s: open its directory", quote(f));
+	free(dir);
+}
+
+static _Noreturn void run_guest(struct plan *p)
+{
+	char *cwd = getcwd(NULL, 0);
+
+	close_strangers(p);
+	check_pid_file(p);
+	check(p);
+	supervisor_init(&sup, p);
+	caps_regain();
+	cgroup_sweep();
+	guest_enter(p, cwd);
+}
+
+static void role(int argc, char **argv)
+{
+	uint64_t fd = 0;
+
+	if (argc < 1)
+		die("no arguments at all, not even a name");
+	if (strcmp(argv[0], "vrun-exec") == 0)
+		init_exec_role(argc, argv);
+	if (argc != 2 || (strcmp(argv[0], "vrun-supervisor") && strcmp(argv[0], "vrun-broker")))
+		return;
+	/* Real root alone: through a setuid vrun a forged state would be a forged plan. */
+	if (getuid() != 0 || geteuid() != 0 || parse_u64(argv[1], 3, 1 << 20, &fd))
+		die("this name is vrun's own role");
+	if (strcmp(argv[0], "vrun-supervisor") == 0)
+		supervise_role((int)fd);
+	supervise_broker_role((int)fd);
+}
+
+int main(int argc, char **argv)
+{
+	struct plan plan;
+
+	role(argc, argv);
+	caps_acquire();
+	opts_init(&plan);
+	opts_parse(&plan, argc, argv);
+	util_quiet = plan.control.quiet;
+	switch (plan.verb) {
+	case VERB_HELP:
+		opts_help(stdout);
+		return fflush(stdout) ? EXIT_VRUN : 0;
+	case VERB_VERSION:
+		printf("vrun %s\n", VRUN_VERSION);
+		return fflush(stdout) ? EXIT_VRUN : 0;
+	case VERB_COMPLETION:
+		opts_completion(stdout);
+		return fflush(stdout) ? EXIT_VRUN : 0;
+	case VERB_EXPLAIN:
+		check(&plan);
+		explain(&plan);
+		return fflush(stdout) ? EXIT_VRUN : 0;
+	case VERB_UNIFY:
+		return unify_run(&plan);
+	case VERB_RUN:
+		run_guest(&plan);
+	default:
+		return guests_verb(&plan);
+	}
+}
