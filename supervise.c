@@ -368,9 +368,35 @@ static void signal_guest(struct supervisor *s, int sig)
 		tell_init(s, CTL_SIGNAL, sig);
 }
 
+/* What a pid 1 shuts down on, by what it is: read now, since /sbin/init may be any of them and may have executed
+ * another since. systemd(1); busybox's init; runit(8) with stopit; sysvinit's init(8), OpenRC's and dinit take
+ * INT as ctrl-alt-del, which ends in reboot(2): while we stop, that is the end and no restart. */
+static int stop_signal(const struct supervisor *s)
+{
+	static const struct { const char *name; int sig; } inits[] = {
+		{ "systemd", 37 /* RTMIN+3 */ }, { "busybox", SIGUSR2 }, { "runit", SIGCONT }, { "runit-init", SIGCONT },
+		{ "init", SIGINT }, { "openrc-init", SIGINT }, { "dinit", SIGINT },
+	};
+	char link[32], exe[512];
+	ssize_t n;
+
+	if (s->stop_signal)
+		return s->stop_signal;
+	if (!s->init_mode)
+		return SIGTERM;
+	snprintf(link, sizeof(link), "%d/exe", (int)s->init_pid);
+	n = readlinkat(host_proc_fd(), link, exe, sizeof(exe) - 1);
+	exe[n > 0 ? n : 0] = '\0';
+	const char *base = strrchr(exe, '/');
+	for (size_t i = 0; base && i < sizeof(inits) / sizeof(inits[0]); i++)
+		if (strcmp(base + 1, inits[i].name) == 0)
+			return inits[i].sig;
+	return SIGTERM;
+}
+
 static void stop_guest(struct supervisor *s)
 {
-	signal_guest(s, s->stop_signal);
+	signal_guest(s, stop_signal(s));
 	signal_guest(s, SIGCONT);               /* a stopped command could not obey */
 	if (!s->stop_deadline_ms && s->stop_timeout_ms != UINT64_MAX)
 		s->stop_deadline_ms = supervise_now_us() / 1000 + s->stop_timeout_ms;

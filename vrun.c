@@ -31,7 +31,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
@@ -43,7 +42,6 @@
 #include <grp.h>
 #include <linux/keyctl.h>
 #include <linux/magic.h>
-#include <linux/nsfs.h>
 
 extern char **environ;
 
@@ -424,7 +422,7 @@ static void guest_init(struct run *r)
 
 static void build(struct run *r)
 {
-	pid_t pid = fork();
+	pid_t supervisor_pid = getpid(), pid = fork();
 
 	if (pid < 0)
 		die_sys("fork the builder");
@@ -438,6 +436,8 @@ static void build(struct run *r)
 	util_error_fd = r->error_fd[1];
 	util_undo = NULL;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != supervisor_pid)
+		_exit(EXIT_VRUN);       /* it died before we could ask for the signal */
 	close(r->ctl_fd[0]);
 	close(r->error_fd[0]);
 	WALK(builder_steps, r);
@@ -489,12 +489,16 @@ static bool start_message(struct run *r)
 	switch (m.type) {
 	case CTL_BORN:
 		s->init_pid = m.value;
+		s->broker.uts_fd = brokered(r->plan) ? open_ns(s->init_pid, "uts") : -1;
 		break;
 	case CTL_PTY:
 		s->tty.master_fd = n_fds ? fd : -1;
 		break;
 	case CTL_LISTENER:
 		s->broker.listener_fd = n_fds ? fd : -1;
+		s->broker.ccap = r->plan->rights.ccap;
+		s->broker.id_base = r->id_base;
+		s->broker.xid = s->cg.xid;
 		break;
 	case CTL_EXIT:                  /* a command that ended before we looked */
 		s->have_exit = true;
@@ -580,24 +584,6 @@ static void catch_signals(struct supervisor *s, struct init_args *init)
 	init->caller_mask = s->caller_mask;
 }
 
-static void default_stop(struct supervisor *s, const struct plan *p)
-{
-	s->stop_signal = p->control.stop_signal ? p->control.stop_signal : SIGTERM;
-	s->stop_timeout_ms = p->control.stop_timeout_ms ? p->control.stop_timeout_ms : p->context.init ? 60000 : 10000;
-	if (!p->context.init || p->control.stop_signal || p->args.n == 0)
-		return;
-	/* What the init programs shut down on: systemd(1) RTMIN+3, sysvinit's init(8) PWR with a powerfail line
-	 * or INT (ctrlaltdel), openrc-init TERM, runit CONT, s6-svscan TERM, busybox USR1 (halt) or USR2 (poweroff). */
-	const char *base = strrchr(p->args.v[0], '/');
-	base = base ? base + 1 : p->args.v[0];
-	if (strcmp(base, "systemd") == 0)
-		s->stop_signal = 37;
-	else if (strcmp(base, "init") == 0)
-		s->stop_signal = 37;
-	else if (strcmp(base, "runit") == 0 || strcmp(base, "runit-init") == 0)
-		s->stop_signal = SIGCONT;
-}
-
 static void supervisor_init(struct supervisor *s, const struct plan *p)
 {
 	s->start_us = supervise_now_us();
@@ -614,7 +600,8 @@ static void supervisor_init(struct supervisor *s, const struct plan *p)
 	s->self_fd = openat(host_proc_fd(), "self/exe", O_PATH | O_CLOEXEC);
 	if (s->self_fd < 0)
 		die_sys("open /proc/self/exe");
-	default_stop(s, p);
+	s->stop_signal = p->control.stop_signal;
+	s->stop_timeout_ms = p->control.stop_timeout_ms ? p->control.stop_timeout_ms : p->context.init ? 60000 : 10000;
 }
 
 /* The order, from here to the running guest. */
