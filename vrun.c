@@ -758,6 +758,8 @@ int main(int argc, char **argv)
 		check(&plan);
 		explain(&plan);
 		return fflush(stdout) ? EXIT_VRUN : 0;
+	case VERB_CHECK:
+		return check_run(&plan);
 	case VERB_UNIFY:
 		return unify_run(&plan);
 	case VERB_RUN:

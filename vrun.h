@@ -446,6 +446,9 @@ _Noreturn void supervise_role(int fd);          /* the re-exec'ed supervisor: ta
 _Noreturn void supervise_broker_role(int fd);
 uint64_t supervise_now_us(void);
 
+/* ---- check.c ---- */
+int check_run(const struct plan *p);    /* --check: tries each feature in a child, prints a line each; exit status */
+
 /* ---- unify.c ---- */
 int unify_run(struct plan *p);
 
