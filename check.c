@@ -110,16 +110,24 @@ static bool cgroup2_mount(char *out, size_t size)
 {
 	_cleanup_fd_ int fd = openat(host_proc_fd(), "self/mountinfo", O_RDONLY | O_CLOEXEC);
 	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
-	char *line = NULL, format[32];
+	char *line = NULL;
 	size_t room = 0;
 	bool found = false;
 
 	if (!f)
 		return false;
 	fd = -1;
-	snprintf(format, sizeof(format), "%%*s %%*s %%*s %%*s %%%zus", size - 1);
-	while (!found && getline(&line, &room, f) > 0)
-		found = strstr(line, " - cgroup2 ") && sscanf(line, format, out) == 1;
+	while (!found && getline(&line, &room, f) > 0) {
+		char *word = strtok(line, " ");
+
+		if (!strstr(line + strlen(line) + 1, " - cgroup2 "))
+			continue;
+		for (int i = 0; word && i < 4; i++)     /* the fifth field */
+			word = strtok(NULL, " ");
+		found = word && strlen(word) < size;
+		if (found)
+			strcpy(out, word);
+	}
 	free(line);
 	fclose(f);
 	return found;
@@ -202,7 +210,7 @@ static int probe_notify(void)
 
 static int probe_landlock_scope(void)
 {
-	long abi = syscall(__NR_landlock_create_ruleset, NULL, 0, 1 /* LANDLOCK_CREATE_RULESET_VERSION */);
+	long abi = syscall(__NR_landlock_create_ruleset, NULL, (size_t)0, 1U /* LANDLOCK_CREATE_RULESET_VERSION */);
 
 	return abi < 0 ? errno : abi < 6 ? EOPNOTSUPP : 0;
 }
