@@ -415,7 +415,7 @@ static const struct option table[] = {
 	ROOT, NULL, TO(root.writable_root), FLAG, RUN },
 { "read-only", 0, NULL, "the whole root is read-only",
 	ROOT, NULL, TO(root.read_only), FLAG, RUN },
-{ "bind", 0, "SRC[:DST[:OPTS]]", "a host file or directory; OPTS: ro rw exec noexec suid idmap norec try",
+{ "bind", 0, "SRC[:DST[:OPTS]]", "OPTS: ro rw exec noexec suid idmap norec try",
 	ROOT, opts_root_parse_bind, TO(root), MANY, RUN },
 { "tmpfs", 0, "DST[:size=N,mode=M]|none", "a tmpfs on DST; none: drop the default ones",
 	ROOT, opts_root_parse_tmpfs, TO(root), MANY, RUN },
@@ -426,7 +426,7 @@ static const struct option table[] = {
 { "device", 0, "PATH[:ro]", "one more node in the guest's /dev",
 	ROOT, opts_root_parse_device, TO(root), MANY, RUN },
 
-{ "user", 'u', "U[:G]", "who COMMAND runs as, by the guest's passwd and group",
+{ "user", 'u', "U[:G]", "who COMMAND runs as, in the guest's own names",
 	IDENTITY, opts_parse_user, TO(rights.user), ONCE, RUN_ENTER },
 { "groups", 0, "G[,G]", "its supplementary groups",
 	IDENTITY, opts_parse_groups, TO(rights.groups), ONCE, RUN_ENTER },
@@ -449,14 +449,14 @@ static const struct option table[] = {
 	RIGHTS, opts_parse_cap_add, TO(rights.cap_add), MANY, RUN },
 { "cap-drop", 0, "C[,C]|all", "capabilities that the guest never has",
 	RIGHTS, opts_caps_parse_list, TO(rights.cap_drop), MANY, RUN },
-{ "ccap", 0, "NAME[,NAME]", "context capabilities (default: set_utsname,raw_icmp)",
+{ "ccap", 0, "NAME[,NAME]", "default: set_utsname,raw_icmp",
 	RIGHTS, opts_caps_parse_ccap, TO(rights.ccap), MANY, RUN },
 { "no-new-privs", 0, NULL, "setuid and file capabilities have no effect",
 	RIGHTS, NULL, TO(rights.no_new_privs), FLAG, RUN },
 { "seccomp", 0, "default|none|FILE", "the deny list, none, or a raw BPF filter",
 	RIGHTS, opts_seccomp_parse, TO(rights), ONCE, RUN },
 
-{ "ip", 0, "ADDR[/LEN][@DEV]|A-B|host|none", "the guest's address (default: none, a network of its own)",
+{ "ip", 0, "ADDR[/LEN][@DEV]|A-B|host|none", "its addresses (default: none)",
 	NETWORK, opts_net_parse_ip, TO(net), MANY, RUN_SET },
 { "ip-later", 0, NULL, "an address the host doesn't have yet is no error",
 	NETWORK, NULL, TO(net.later), FLAG, RUN_SET },
@@ -477,27 +477,27 @@ static const struct option table[] = {
 	LIMITS, opts_parse_pids, TO(limits.pids), ONCE, RUN_SET },
 { "cpus", 0, "N.N", "CPU time, in CPUs",
 	LIMITS, opts_limits_parse_cpus, TO(limits), ONCE, RUN_SET },
-{ "cpu-weight", 0, "N", "share of the CPUs under load, 1 to 10000 (default: 100)",
+{ "cpu-weight", 0, "N", "share of busy CPUs, 1 to 10000 (default: 100)",
 	LIMITS, opts_parse_cpu_weight, TO(limits.cpu_weight), ONCE, RUN_SET },
 { "cpuset", 0, "LIST", "the CPUs it runs on",
 	LIMITS, opts_limits_parse_cpuset, TO(limits.cpuset), ONCE, RUN_SET },
 { "io", 0, "DEV:rbps=N,wbps=N,riops=N,wiops=N", "disk bandwidth",
 	LIMITS, opts_limits_parse_io, TO(limits), MANY, RUN_SET },
-{ "cpu-rate", 0, "R/T[,burst=B]", "token bucket: R ms of CPU each T ms, a bucket of B ms",
+{ "cpu-rate", 0, "R/T[,burst=B]", "token bucket: R ms of CPU each T ms, filled to B",
 	LIMITS, opts_limits_parse_cpu_rate, TO(limits), ONCE, RUN_SET },
 { "sysctl", 0, "kernel.K=V", "an ipc limit of the guest's own",
 	LIMITS, opts_limits_parse_sysctl, TO(limits), MANY, RUN },
 { "cgroup", 0, "PATH|self", "parent of the guest's cgroup (default: /vrun)",
 	LIMITS, opts_parse_cgroup, TO(context.cgroup), ONCE, RUN },
 
-{ "virt", 0, "NAME[,NAME]|all|none", "what it sees of itself: uptime mem cpu load time",
+{ "virt", 0, "NAME[,NAME]|all|none", "its own instead of the host's: uptime mem cpu load time",
 	VIEW, opts_procvirt_parse_virt, TO(procvirt), ONCE, RUN },
 { "uptime", 0, "SECS|host", "what its uptime starts at (default: 0)",
 	VIEW, opts_procvirt_parse_uptime, TO(procvirt), ONCE, RUN },
-{ "hide", 0, "NAME[,NAME]|all|none", "what it doesn't see of the host: net mount proc (default: all)",
+{ "hide", 0, "NAME[,NAME]|all|none", "of the host, what it doesn't see: net mount proc",
 	VIEW, opts_procvirt_parse_hide, TO(procvirt), ONCE, RUN },
 
-{ "status-fd", 0, "N", "JSON lines about the guest's life on this descriptor",
+{ "status-fd", 0, "N", "JSON lines about the guest on this descriptor",
 	CONTROL, opts_parse_status_fd, TO(control.status_fd), ONCE, RUN },
 { "pid-file", 0, "FILE", "the supervisor's pid, while the guest runs",
 	CONTROL, opts_parse_text, TO(control.pid_file), ONCE, RUN },
@@ -789,7 +789,13 @@ static const char *verb_names(unsigned mask)
 	return names ? names : "nothing";
 }
 
-/* Whether what was given belongs to what is to be done. */
+static void exclude(const struct plan *p, const char *one, const char *other)
+{
+	if (opts_given(p, one) && opts_given(p, other))
+		die_usage("--%s and --%s exclude each other", one, other);
+}
+
+/* Whether what was given belongs together and to what is to be done. */
 static void check_verb(const struct plan *p)
 {
 	const struct option *verb = find_verb(p->verb);
@@ -804,6 +810,10 @@ static void check_verb(const struct plan *p)
 	}
 	if (p->args.n && verb && !(commands & verb->verbs))
 		die_usage("--%s: takes no arguments: %s", verb->name, quote(p->args.v[0]));
+	if (p->verb == VERB_UNIFY && p->args.n < 2)
+		die_usage("--unify: needs two directories");
+	exclude(p, "verbose", "quiet");
+	exclude(p, "cpus", "cpu-rate");
 }
 
 void opts_init(struct plan *p)
@@ -843,12 +853,6 @@ void opts_parse(struct plan *p, int argc, char **argv)
 }
 
 /* ---- what depends on two options ---- */
-
-static void exclude(const struct plan *p, const char *one, const char *other)
-{
-	if (opts_given(p, one) && opts_given(p, other))
-		die_usage("--%s and --%s exclude each other", one, other);
-}
 
 static void demand(const struct plan *p, const char *one, bool has, const char *needed)
 {
@@ -921,9 +925,7 @@ static void check_network(struct plan *p)
 
 static void check_limits(const struct plan *p)
 {
-	exclude(p, "cpus", "cpu-rate");
-	if (p->verb != VERB_SET)
-		demand(p, "swap", p->limits.memory_bytes, "--memory: it is what comes on top of it");
+	demand(p, "swap", p->limits.memory_bytes, "--memory: it is what comes on top of it");
 }
 
 static void check_view(const struct plan *p)
@@ -940,26 +942,20 @@ static void check_control(const struct plan *p)
 		if (c->keep_fd[i] == c->status_fd)
 			die_usage("--status-fd and --keep-fd: %d is in both: the guest could write there",
 				  c->status_fd);
-	exclude(p, "verbose", "quiet");
 	if (p->context.share & NS_PID)
 		exclude(p, "on-reboot", "share");
 }
 
 void opts_check(struct plan *p)
 {
-	check_control(p);
-	if (p->verb == VERB_SET)
-		check_limits(p);
-	if (p->verb == VERB_UNIFY && p->args.n < 2)
-		die_usage("--unify: needs two directories");
 	if (p->verb != VERB_RUN && p->verb != VERB_EXPLAIN)
 		return;
-
 	check_context(p);
 	check_root(p);
 	check_network(p);
 	check_limits(p);
 	check_view(p);
+	check_control(p);
 	if (p->context.userns == UNSET)
 		p->context.userns = p->root.dir || (p->context.join & NS_USER) ? YES : NO;
 	if (p->context.until == UNTIL_UNSET)
@@ -1027,10 +1023,18 @@ void opts_help(FILE *out)
 			fputc('\n', out);
 			width = 0;
 		}
-		fprintf(out, "%*s%s%s\n", COLUMN - width, "", o->help,
-			o->flags & MANY ? " (repeatable)" : "");
+		fprintf(out, "%*s%s\n", COLUMN - width, "", o->help);
 	}
-	fputs("\nSizes: 64M = 64 MiB. Times: 500ms 10s 5m 2h 1d. vrun(8) has the rest.\n", out);
+	fputs("\nSizes: 64M = 64 MiB. Times: 500ms 10s 5m 2h 1d. vrun(8) has the rest.\nMay be repeated:", out);
+	width = 16;
+	for (const struct option *o = table; o < table + N_OPTIONS; o++) {
+		if (!(o->flags & MANY) || (o->flags & UNFINISHED))
+			continue;
+		if (width + (int)strlen(o->name) > 76)
+			width = fprintf(out, "\n   ") - 1;
+		width += fprintf(out, " --%s", o->name);
+	}
+	fputc('\n', out);
 }
 
 /* The words of "yes|no|FILE" that are meant literally: those in lower case. */
