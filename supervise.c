@@ -430,13 +430,9 @@ static void reap(struct supervisor *s)
 	}
 }
 
-static void on_signal(struct supervisor *s)
+static void on_one_signal(struct supervisor *s, int sig)
 {
-	struct signalfd_siginfo si;
-
-	if (read(s->signal_fd, &si, sizeof(si)) != sizeof(si))
-		return;
-	switch (si.ssi_signo) {
+	switch (sig) {
 	case SIGCHLD:
 		reap(s);
 		break;
@@ -453,11 +449,23 @@ static void on_signal(struct supervisor *s)
 	case SIGTTIN:
 	case SIGTTOU:
 	case SIGCONT:
-		tty_job_signal(&s->tty, (int)si.ssi_signo, s->ctl_fd);
+		tty_job_signal(&s->tty, sig, s->ctl_fd);
 		break;
 	default:
-		signal_guest(s, (int)si.ssi_signo);
+		signal_guest(s, sig);
 	}
+}
+
+static void on_signal(struct supervisor *s)
+{
+	struct signalfd_siginfo si;
+
+	if (read(s->signal_fd, &si, sizeof(si)) != sizeof(si))
+		return;
+	/* Our own write to a reader that is gone: nobody sent it. */
+	if (si.ssi_signo == SIGPIPE && si.ssi_pid == (uint32_t)getpid())
+		return;
+	on_one_signal(s, (int)si.ssi_signo);
 }
 
 static void on_message(struct supervisor *s)
@@ -526,6 +534,11 @@ void supervise(struct supervisor *s)
 	s->size = sizeof(*s);
 	current = s;
 	util_undo = undo_current;
+	reap(s);                        /* its SIGCHLD may have been read while the guest started */
+	for (int sig = 1; sig < _NSIG; sig++)
+		if (sigismember(&s->early, sig) == 1)
+			on_one_signal(s, sig);
+	sigemptyset(&s->early);
 	for (;;) {
 		/* A call waits on the listener only while there's no broker to take it. */
 		bool watch = s->broker.listener_fd >= 0 && s->broker_pid == 0;

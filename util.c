@@ -250,8 +250,7 @@ const char *parse_signal(const char *s, int *sig)
 			return NULL;
 		}
 	}
-	/* As init(1) programs count them: from 34, which is both musl's and glibc's SIGRTMIN... glibc's;
-	 * musl keeps 32-34 for itself and says 35, so the number is written out. */
+	/* RTMIN+3 means glibc's count, from 34: systemd(1) documents its signals so. musl's SIGRTMIN is 35. */
 	if (strcmp(name, "RTMIN") == 0) {
 		*sig = 34;
 		return NULL;

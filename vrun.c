@@ -514,6 +514,8 @@ static void abort_on_signal(struct run *r)
 
 	if (read(r->sup->signal_fd, &si, sizeof(si)) != sizeof(si))
 		return;
+	if (si.ssi_signo != SIGCHLD)
+		sigaddset(&r->sup->early, (int)si.ssi_signo);
 	if (si.ssi_signo == SIGTERM || si.ssi_signo == SIGINT || si.ssi_signo == SIGHUP || si.ssi_signo == SIGQUIT) {
 		util_undo = NULL;
 		supervise_undo(r->sup);
@@ -604,6 +606,20 @@ static void supervisor_init(struct supervisor *s, const struct plan *p)
 	s->stop_timeout_ms = p->control.stop_timeout_ms ? p->control.stop_timeout_ms : p->context.init ? 60000 : 10000;
 }
 
+/* The guest's descriptors are the guest's: when it closes one, the other end must see that, so we keep no copy but
+ * what the terminal's proxy and our own messages need. */
+static void release_stdio(const struct plan *p, const struct supervisor *s)
+{
+	_cleanup_fd_ int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	for (size_t i = 0; i < p->control.n_keep_fd; i++)
+		if (p->control.keep_fd[i] > 2)
+			close(p->control.keep_fd[i]);
+	for (int fd = 0; null >= 0 && fd <= 1; fd++)
+		if (fd != s->tty.in_fd && fd != s->tty.out_fd && fd != s->status_fd)
+			dup2(null, fd);
+}
+
 /* The order, from here to the running guest. */
 static _Noreturn void guest_enter(struct plan *p, const char *caller_cwd)
 {
@@ -630,6 +646,7 @@ static _Noreturn void guest_enter(struct plan *p, const char *caller_cwd)
 			 sup.cg.name, sup.cg.xid, (int)sup.init_pid, (int)getpid(), sup.cg.path);
 	supervise_status(&sup, "{\"event\":\"exec\"}");
 	supervise_pid_file(&sup);
+	release_stdio(p, &sup);
 	tty_start(&sup.tty);
 	supervise(&sup);
 }
@@ -735,10 +752,25 @@ static void role(int argc, char **argv)
 	supervise_broker_role((int)fd);
 }
 
+/* A caller may close 0-2; then our own first descriptors would land there and be the guest's (CVE-2002-0572). */
+static void fill_stdio(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= 2);
+	if (fd < 0 && (fcntl(0, F_GETFD) < 0 || fcntl(1, F_GETFD) < 0 || fcntl(2, F_GETFD) < 0))
+		exit(EXIT_VRUN);        /* nowhere to say why */
+	if (fd > 2)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	struct plan plan;
 
+	fill_stdio();
 	role(argc, argv);
 	caps_acquire();
 	opts_init(&plan);
@@ -760,8 +792,6 @@ int main(int argc, char **argv)
 		return fflush(stdout) ? EXIT_VRUN : 0;
 	case VERB_CHECK:
 		return check_run(&plan);
-	case VERB_UNIFY:
-		return unify_run(&plan);
 	case VERB_RUN:
 		run_guest(&plan);
 	default:

@@ -431,6 +431,7 @@ struct supervisor {                     /* plain data: travels in the sealed mem
 	bool have_exit;                 /* CTL_EXIT came: command_status is COMMAND's wait status */
 	int command_status;
 	sigset_t caller_mask;
+	sigset_t early;                 /* signals that came before COMMAND ran: passed on once it does */
 	struct cgroup cg;
 	struct net_state net;
 	struct tty tty;
