@@ -1,0 +1,11 @@
+# The same test files under Debian's 6.1 with cgroup v2 alone, see tests/qemu.
+# limit: 330
+# second-kernel: no
+. "$(dirname "$0")/lib.sh"
+need tool:qemu-system-x86_64 tool:mkfs.ext4 tool:cpio tool:depmod tool:busybox
+
+# This file's own counting is tests/qemu's.
+trap - EXIT
+_remove_tree "$_scratch"
+cd "$top" || exit 1
+exec tests/qemu run tests/[0-8]*.t
