@@ -384,13 +384,16 @@ enum ctl_type {
 	CTL_BORN,               /* builder -> supervisor: guest init was cloned; value = its pid on the host */
 	CTL_PTY,                /* builder -> supervisor, one fd: pty master */
 	CTL_STARTED,            /* init -> supervisor: COMMAND was forked; value = its pid in the guest */
-	CTL_EXIT,               /* init -> supervisor: COMMAND ended; value = wait status, more = processes are left */
+	CTL_EXIT,               /* init -> supervisor: COMMAND ended; value = wait status, more = enum ctl_left */
 	CTL_STOPPED,            /* init -> supervisor: COMMAND stopped; value = signal */
-	CTL_SIGNAL,             /* supervisor -> init: value = signal for COMMAND */
+	CTL_SIGNAL,             /* supervisor -> init: value = signal for COMMAND; more 1: for the group that has the pty,
+				 * or COMMAND's: what the caller's terminal sends, it sends to groups */
 	CTL_CONTINUE,           /* supervisor -> init: SIGCONT to COMMAND's group; value 1: and make it the pty's foreground */
 	CTL_END,                /* supervisor -> init: end now, all with it */
 	CTL_ENTER,              /* supervisor -> init: start one more command (guests.c) */
 };
+/* After LEFT_ENDS init waits for CTL_END; after LEFT_STAYS (--until last) another CTL_EXIT follows in the end. */
+enum ctl_left { LEFT_NONE, LEFT_ENDS, LEFT_STAYS };
 struct ctl { uint32_t type; int32_t value; uint32_t more; };
 struct init_args {
 	const struct plan *plan;
