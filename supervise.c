@@ -352,20 +352,21 @@ static _Noreturn void guest_ended(struct supervisor *s, int init_status)
 
 /* ---- events ---- */
 
-static void tell_init(struct supervisor *s, enum ctl_type type, int32_t value)
+static void tell_init(struct supervisor *s, enum ctl_type type, int32_t value, bool group)
 {
-	struct ctl m = { .type = type, .value = value };
+	struct ctl m = { .type = type, .value = value, .more = group };
 
 	if (s->ctl_fd >= 0)
 		send_fds(s->ctl_fd, &m, sizeof(m), NULL, 0);
 }
 
-static void signal_guest(struct supervisor *s, int sig)
+/* What the kernel sends, the caller's terminal sent, to a whole process group: so it reaches one in the guest. */
+static void signal_guest(struct supervisor *s, int sig, bool group)
 {
 	if (s->init_mode)
 		kill(s->init_pid, sig);         /* our child, not reaped: the number is its own */
 	else
-		tell_init(s, CTL_SIGNAL, sig);
+		tell_init(s, CTL_SIGNAL, sig, group);
 }
 
 /* What a pid 1 shuts down on, by what it is: read now, since /sbin/init may be any of them and may have executed
@@ -396,8 +397,8 @@ static int stop_signal(const struct supervisor *s)
 
 static void stop_guest(struct supervisor *s)
 {
-	signal_guest(s, stop_signal(s));
-	signal_guest(s, SIGCONT);               /* a stopped command could not obey */
+	signal_guest(s, stop_signal(s), false);
+	signal_guest(s, SIGCONT, false);               /* a stopped command could not obey */
 	if (!s->stop_deadline_ms && s->stop_timeout_ms != UINT64_MAX)
 		s->stop_deadline_ms = supervise_now_us() / 1000 + s->stop_timeout_ms;
 }
@@ -443,7 +444,7 @@ static void on_one_signal(struct supervisor *s, int sig)
 		if (tty_wanted(&s->tty))
 			tty_winch(&s->tty);
 		else
-			signal_guest(s, SIGWINCH);
+			signal_guest(s, SIGWINCH, true);
 		break;
 	case SIGTSTP:
 	case SIGTTIN:
@@ -484,14 +485,14 @@ static void on_message(struct supervisor *s)
 	case CTL_EXIT:
 		s->have_exit = true;
 		s->command_status = m.value;
-		if (!m.more)
+		if (m.more != LEFT_ENDS)
 			break;
 		left = cgroup_count(&s->cg);
 		left -= left > 0;               /* init itself */
 		if (left > 0)
 			note("%s: %u process%s still ran when the command ended: killed (--until last waits)",
 			     s->cg.name, left, left == 1 ? "" : "es");
-		tell_init(s, CTL_END, 0);
+		tell_init(s, CTL_END, 0, false);
 		break;
 	case CTL_STOPPED:
 		tty_stopped(&s->tty, m.value, s->ctl_fd);

@@ -379,6 +379,9 @@ static void bound(struct run *r) { caps_apply_bound(r->plan); }
 
 static void become_init(struct run *r)
 {
+	/* Where the guest's pid namespace isn't its own, init's end isn't the others'. */
+	if (!own(r->plan, NS_PID))
+		r->init.kill_fd = r->sup->cg.kill_fd;
 	/* After the last change of ids, which clears it (prctl(2)). */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		die_sys("PR_SET_PDEATHSIG");
@@ -476,8 +479,8 @@ static void check_error_pipe(struct run *r, bool started)
 	die_code(code, "%s", msg + sizeof(code));
 }
 
-/* Messages of the start; true once init said that COMMAND is about to be executed. */
-static bool start_message(struct run *r)
+/* A message of the start: its type, 0 when init is gone. */
+static uint32_t start_message(struct run *r)
 {
 	struct supervisor *s = r->sup;
 	struct ctl m;
@@ -485,7 +488,7 @@ static bool start_message(struct run *r)
 	size_t n_fds = 1;
 
 	if (recv_fds(s->ctl_fd, &m, sizeof(m), &fd, &n_fds) != sizeof(m))
-		return false;
+		return 0;
 	switch (m.type) {
 	case CTL_BORN:
 		s->init_pid = m.value;
@@ -500,12 +503,8 @@ static bool start_message(struct run *r)
 		s->broker.id_base = r->id_base;
 		s->broker.xid = s->cg.xid;
 		break;
-	case CTL_EXIT:                  /* a command that ended before we looked */
-		s->have_exit = true;
-		s->command_status = m.value;
-		break;
 	}
-	return m.type == CTL_STARTED;
+	return m.type;
 }
 
 static void abort_on_signal(struct run *r)
@@ -527,7 +526,7 @@ static void abort_on_signal(struct run *r)
 static void wait_for_exec(struct run *r)
 {
 	struct supervisor *s = r->sup;
-	bool started = false;
+	bool started = false, ctl_closed = false;
 
 	for (;;) {
 		struct pollfd fds[] = {
@@ -536,10 +535,15 @@ static void wait_for_exec(struct run *r)
 			{ .fd = s->signal_fd, .events = POLLIN },
 		};
 
+		if (started || ctl_closed)
+			fds[0].fd = -1;         /* what comes after CTL_STARTED is for supervise() */
 		if (poll(fds, 3, -1) < 0 && errno != EINTR)
 			die_sys("poll");
-		if (fds[0].revents & POLLIN) {
-			started |= start_message(r);
+		if (fds[0].revents) {
+			switch (start_message(r)) {
+			case 0: ctl_closed = true; break;
+			case CTL_STARTED: started = true;
+			}
 			continue;               /* all of them before the pipe's end is believed */
 		}
 		if (fds[1].revents)
