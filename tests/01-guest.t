@@ -1,0 +1,84 @@
+#!/bin/sh
+# The first running thing: what issue number one of any launcher is judged by.
+. "$(dirname "$0")/lib.sh"
+need root cgroup2
+mktmp
+make_root "$tmp/r"
+R=$tmp/r
+printf 'echo no x\n' >"$R/tmp/plain"
+
+for u in yes no; do
+	V="$VRUN --userns $u --root $R"
+	# shellcheck disable=SC2086 # V is words
+	{
+	exits "userns $u: the guest's exit status is vrun's" 7 $V -- sh -c 'exit 7'
+	exits "userns $u: a command that dies of TERM makes vrun die of TERM" 143 $V -- sh -c 'kill -TERM $$'
+	exits "userns $u: a missing command is 127" 127 $V -- /bin/no-such
+	like "userns $u: and its error names it" "$err" '^vrun: .*/bin/no-such'
+	exits "userns $u: a file without x is 126" 126 $V -- /tmp/plain
+	run $V -- sh -c 'grep -E "^(Uid|Groups)" /proc/self/status; echo /proc/[0-9]*'
+	like "userns $u: COMMAND is the guest's root" "$out" '^Uid:	0	0	0	0$'
+	unlike "userns $u: without supplementary groups" "$out" '^Groups:.*[0-9]'
+	run $V -- sh -c 'set -- /proc/[0-9]*; [ $# -le 4 ] && [ -d /proc/1 ]'
+	is "userns $u: /proc shows only the guest's processes" "$status" 0
+	run $V -- ls /proc/self/fd
+	is "userns $u: descriptors 0 to 2 and no other (3 is ls reading)" "$(echo $out)" "0 1 2 3"
+	run $V -- sh -c 'echo through >/dev/stderr'
+	is "userns $u: /dev/stderr can be opened anew" "$err" through
+	}
+done
+
+run "$VRUN" --root "$R" -- sh -c 'touch /root/made; sleep 1' &
+wait_for 5 test -e "$R/root/made"
+is "files that the guest's root makes belong to 0 on disk" "$(stat -c %u:%g "$R/root/made")" 0:0
+wait
+exits "a root that isn't there is 125" 125 "$VRUN" --root /nonexistent -- true
+like "and one line names the flag and the path" "$err" '^vrun: --root.*/nonexistent.*: No such file'
+is "one line, no more" "$(printf '%s\n' "$err" | wc -l)" 1
+exits "an unknown option is 125" 125 "$VRUN" --no-such
+is "nothing on stdout" "$out" ""
+like "and the option is named" "$err" 'no-such'
+exits "vrun alone prints the synopsis, 125" 125 "$VRUN"
+
+# processes of the guest run under xid<<16
+"$VRUN" --xid 4242 --root "$R" -- sleep 3 &
+pid=$!
+host_uid() { ps -eo uid,args 2>/dev/null | awk '$2 == "sleep" && $3 == "3" { print $1 }'; }
+by_proc() {
+	for p in /proc/[0-9]*; do
+		[ "$(tr '\0' ' ' <"$p/cmdline" 2>/dev/null)" = "sleep 3 " ] && awk '/^Uid/ { print $2 }' "$p/status"
+	done
+}
+wait_for 5 sh -c 'grep -lq "^sleep" /proc/[0-9]*/comm'
+sleep 0.2
+is "its processes run under xid<<16 on the host" "$(by_proc | tail -n 1)" $((4242 << 16))
+wait "$pid"
+
+# --status-fd
+"$VRUN" --status-fd 9 --root "$R" -- sh -c 'exit 3' 9>"$tmp/status"
+run cat "$tmp/status"
+like "--status-fd: a start line with name, xid and pid" "$out" '^\{"event":"start","name":"guest-[0-9]+","xid":[0-9]+,"pid":[0-9]+'
+like "--status-fd: an exec line" "$out" '^\{"event":"exec"\}$'
+like "--status-fd: an exit line with the code" "$out" '^\{"event":"exit","code":3,"wall_us":[0-9]+'
+"$VRUN" --status-fd 9 --root "$R" -- /no 9>"$tmp/status" 2>/dev/null
+run cat "$tmp/status"
+like "--status-fd: a start that fails is an error line, no exec" "$out" '^\{"event":"error","message":"[^"]*/no'
+unlike "--status-fd: and no exec line" "$out" exec
+
+# --pid-file
+"$VRUN" --pid-file "$tmp/pid" --root "$R" -- sleep 1 &
+pid=$!
+ok "--pid-file is in place once the command runs" wait_for 5 test -s "$tmp/pid"
+is "with the supervisor's pid" "$(cat "$tmp/pid")" "$pid"
+wait "$pid"
+not_ok "--pid-file is gone at the end" test -e "$tmp/pid"
+
+# a closed stdin, stdout, stderr
+ok "a caller that closed 0-2 leaks no descriptor of ours" sh -c "'$VRUN' --root '$R' -- sh -c 'readlink /proc/self/fd/0 | grep -q null' <&- >&- 2>&-"
+
+# the writer's end closes when the guest closes it
+start=$(date +%s)
+"$VRUN" --root "$R" -- sh -c 'exec >&-; sleep 3' 2>/dev/null | cat
+[ $(($(date +%s) - start)) -lt 3 ] && pass "a guest that closes its stdout ends the pipe's reader" ||
+	fail "a guest that closes its stdout ends the pipe's reader"
+sleep 0.1
