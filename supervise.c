@@ -431,7 +431,7 @@ static void reap(struct supervisor *s)
 	}
 }
 
-static void on_one_signal(struct supervisor *s, int sig)
+static void on_one_signal(struct supervisor *s, int sig, bool from_kernel)
 {
 	switch (sig) {
 	case SIGCHLD:
@@ -453,7 +453,7 @@ static void on_one_signal(struct supervisor *s, int sig)
 		tty_job_signal(&s->tty, sig, s->ctl_fd);
 		break;
 	default:
-		signal_guest(s, sig);
+		signal_guest(s, sig, from_kernel);
 	}
 }
 
@@ -466,7 +466,7 @@ static void on_signal(struct supervisor *s)
 	/* Our own write to a reader that is gone: nobody sent it. */
 	if (si.ssi_signo == SIGPIPE && si.ssi_pid == (uint32_t)getpid())
 		return;
-	on_one_signal(s, (int)si.ssi_signo);
+	on_one_signal(s, (int)si.ssi_signo, si.ssi_code == SI_KERNEL);
 }
 
 static void on_message(struct supervisor *s)
@@ -538,7 +538,7 @@ void supervise(struct supervisor *s)
 	reap(s);                        /* its SIGCHLD may have been read while the guest started */
 	for (int sig = 1; sig < _NSIG; sig++)
 		if (sigismember(&s->early, sig) == 1)
-			on_one_signal(s, sig);
+			on_one_signal(s, sig, false);
 	sigemptyset(&s->early);
 	for (;;) {
 		/* A call waits on the listener only while there's no broker to take it. */
