@@ -490,7 +490,7 @@ static const struct option table[] = {
 { "cgroup", 0, "PATH|self", "parent of the guest's cgroup (default: /vrun)",
 	LIMITS, opts_parse_cgroup, TO(context.cgroup), ONCE, RUN },
 
-{ "virt", 0, "NAME[,NAME]|all|none", "its own instead of the host's: uptime mem cpu load time",
+{ "virt", 0, "NAME[,NAME]|all|none", "what is its own: uptime mem cpu load time",
 	VIEW, opts_procvirt_parse_virt, TO(procvirt), ONCE, RUN },
 { "uptime", 0, "SECS|host", "what its uptime starts at (default: 0)",
 	VIEW, opts_procvirt_parse_uptime, TO(procvirt), ONCE, RUN },
@@ -732,7 +732,9 @@ static void take_line(struct walk *w, char *line)
 		value = line + strcspn(line, "= \t");
 		if (*value && *value != '=') {
 			*value++ = '\0';
-			take_long(w, line, value + strspn(value, " \t"));
+			value += strspn(value, " \t");
+			if (!take_long(w, line, *value ? value : NULL) && *value)
+				die_usage("%s--%s: takes no value", w->where, line);
 			return;
 		}
 	}
