@@ -115,7 +115,11 @@ struct net {                            /* net.c */
 };
 
 struct rlimit_set { int resource; uint64_t soft, hard; };      /* UINT64_MAX: infinity */
-struct io_limit { char *dev; uint64_t rbps, wbps, riops, wiops; };      /* 0: not given; UINT64_MAX: inf */
+struct io_limit {
+	char *dev;
+	dev_t rdev;                     /* after limits_check */
+	uint64_t rbps, wbps, riops, wiops;      /* 0: not given; UINT64_MAX: inf */
+};
 struct sysctl { char *key; char *value; };
 struct limits {                         /* limits.c; 0: not given, UINT64_MAX: inf */
 	struct rlimit_set *rlimit; size_t n_rlimit;
@@ -294,7 +298,9 @@ void root_workdir(const struct plan *p, const char *caller_cwd); /* COMMAND, as 
 enum { CGROUP_V1_MAX = 12 };
 struct cgroup {                         /* plain data: travels in the supervisor's state */
 	int tree_fd;                    /* cgroup2 root as vrun sees it */
-	int dir_fd;                     /* guest's directory PARENT/XID: programs, limits, attributes; no processes */
+	int claim_fd;                   /* /vrun/XID: who the guest is (attributes); dir_fd's directory unless --cgroup */
+	int lock_fd;                    /* locked while the supervisor lives: never opened, duplicated and closed twice */
+	int dir_fd;                     /* guest's directory PARENT/XID: programs, limits; no processes */
 	int payload_fd;                 /* leaf the guest lives in: for CLONE_INTO_CGROUP */
 	int broker_fd;                  /* leaf of the broker; -1 until cgroup_broker() */
 	int kill_fd;                    /* payload/cgroup.kill opened for writing; -1 before Linux 5.14 */
@@ -307,7 +313,9 @@ struct cgroup {                         /* plain data: travels in the supervisor
 	char name[NAME_MAX_LEN + 1];
 	char path[512];                 /* of the guest's directory, from the cgroup2 root */
 };
-void cgroup_sweep(void);                /* removes what killed supervisors left; every vrun command of root calls it */
+/* Removes what killed supervisors left; every vrun command of root calls it. 3 us a running guest: a start does it
+ * once the guest runs, before its exec into the waiting role. */
+void cgroup_sweep(void);
 void cgroup_claim(struct plan *p, struct cgroup *cg);   /* xid and name, atomically; directories; attributes */
 void cgroup_publish(struct cgroup *cg, pid_t init, pid_t supervisor, const struct plan *p);     /* attributes known late */
 void cgroup_enter(const struct cgroup *cg);     /* guest init, single-threaded: "0" to each v1 `tasks` */
@@ -316,6 +324,13 @@ bool cgroup_populated(const struct cgroup *cg);
 unsigned cgroup_count(const struct cgroup *cg); /* processes in the payload */
 void cgroup_kill(const struct cgroup *cg);      /* SIGKILL to all in the payload, thawed; returns at once */
 void cgroup_undo(struct cgroup *cg);    /* kills, waits until empty, removes all directories */
+/* The supervisor's exec into its waiting role: true before it (fds stay), false in the new image, same pid.
+ * In between no process may share its descriptor table (CLONE_FILES): the lock would go with the old one. */
+void cgroup_inherit(struct cgroup *cg, bool inherit);
+void cgroup_close(struct cgroup *cg);   /* the fds only */
+ssize_t cgroup_attr(const struct cgroup *cg, const char *key, char *buf, size_t size);  /* NUL-terminated; -1: none */
+int cgroup_set_attr(const struct cgroup *cg, const char *key, const char *value);
+size_t cgroup_xids(uint32_t **out);     /* all that are claimed */
 
 /* ---- limits.c: what a guest may use; written into cgroup.c's directories before the guest is born ---- */
 const char *limits_parse_rlimit(struct limits *l, const char *arg);
@@ -326,6 +341,7 @@ const char *limits_parse_io(struct limits *l, const char *arg);
 const char *limits_parse_sysctl(struct limits *l, const char *arg);
 void limits_check(struct plan *p);
 void limits_apply(const struct plan *p, struct cgroup *cg);     /* all or die, naming flag and controller */
+void limits_set(const struct plan *p, struct cgroup *cg);       /* the same on a running guest; undone if a step fails */
 void limits_apply_rlimits(const struct plan *p, pid_t pid);     /* prlimit(2) as host root on guest init */
 void limits_apply_sysctl(const struct plan *p);                 /* in the guest's ipc namespace, as host root */
 
