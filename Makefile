@@ -115,7 +115,7 @@ fuzz: $(fuzzers:%=$(O)/fuzz/%)
 analyze: $(O)/flags | $(LIBCAP)
 	$(Q)for f in $(src); do $(CC) $(cflags) -O1 -fanalyzer -Werror -c -o /dev/null $$f || exit 1; done
 	$(Q)clang-tidy --quiet $(src) -- -std=gnu11 -D_GNU_SOURCE= $(LIBCAP_CFLAGS) -I.
-	$(Q)shellcheck -x -P tests getlibcap .ci/run $(wildcard tests/run tests/deps tests/demo tests/qemu tests/*.sh tests/*.t)
+	$(Q)shellcheck -x -P tests -s sh -S warning getlibcap .ci/run $(wildcard tests/run tests/deps tests/demo tests/qemu tests/*.sh tests/*.t)
 
 deps:
 	$(Q)tests/deps $(DEPS)
