@@ -62,6 +62,14 @@
 #define __NR_landlock_create_ruleset 444        /* 5.13, with 445, 446 */
 #define __NR_landlock_restrict_self 446
 #endif
+#ifndef LANDLOCK_CREATE_RULESET_VERSION
+#define LANDLOCK_CREATE_RULESET_VERSION 1
+#endif
+#ifndef LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET
+#define LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET 1ULL        /* 6.12 */
+#endif
+enum { LANDLOCK_ABI_SCOPE = 6 };
+struct compat_landlock_ruleset { uint64_t handled_access_fs, handled_access_net, scoped; };
 
 #ifndef OPEN_TREE_CLONE
 #define OPEN_TREE_CLONE 1
