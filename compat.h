@@ -111,6 +111,112 @@ enum { FSCONFIG_SET_FLAG, FSCONFIG_SET_STRING, FSCONFIG_SET_BINARY, FSCONFIG_SET
 #define RESOLVE_IN_ROOT 0x10
 #endif
 
+/* ---- for seccomp.c: system calls that an architecture doesn't have are -1, which no rule is made for ---- */
+#ifndef __NR_file_setattr
+#if defined(__mips__) || defined(__alpha__)
+#define __NR_file_setattr -1
+#else
+#define __NR_file_setattr 469                   /* 6.17 */
+#endif
+#endif
+#ifndef __NR_quotactl_fd
+#define __NR_quotactl_fd -1                     /* 5.14 */
+#endif
+#ifndef __NR_create_module
+#define __NR_create_module -1
+#endif
+#ifndef __NR_query_module
+#define __NR_query_module -1
+#endif
+#ifndef __NR_get_kernel_syms
+#define __NR_get_kernel_syms -1
+#endif
+#ifndef __NR_kexec_file_load
+#define __NR_kexec_file_load -1
+#endif
+#ifndef __NR_lookup_dcookie
+#define __NR_lookup_dcookie -1                  /* until 6.8 */
+#endif
+#ifndef __NR_nfsservctl
+#define __NR_nfsservctl -1                      /* until 3.1 */
+#endif
+#ifndef __NR_iopl
+#define __NR_iopl -1
+#endif
+#ifndef __NR_ioperm
+#define __NR_ioperm -1
+#endif
+#ifndef __NR_vm86
+#define __NR_vm86 -1
+#endif
+#ifndef __NR_vm86old
+#define __NR_vm86old -1
+#endif
+#ifndef __NR__sysctl
+#define __NR__sysctl -1                         /* until 5.5 */
+#endif
+#ifndef __NR_uselib
+#define __NR_uselib -1
+#endif
+#ifndef __NR_sysfs
+#define __NR_sysfs -1
+#endif
+#ifndef __NR_socketcall
+#define __NR_socketcall -1
+#endif
+#ifndef __NR_socket
+#define __NR_socket -1
+#define __NR_socketpair -1
+#endif
+
+/* The native ABI and the 32-bit one that its kernel runs too (0: none, or one whose numbers aren't known here);
+ * NR32 picks the latter's number. */
+#include <linux/audit.h>
+#define COMPAT_X32_BIT 0
+#define COMPAT_AUDIT_32 0
+#define COMPAT_NR32(i386, arm) -1
+#if defined(__x86_64__)
+#define COMPAT_AUDIT_NATIVE AUDIT_ARCH_X86_64
+#undef COMPAT_AUDIT_32
+#define COMPAT_AUDIT_32 AUDIT_ARCH_I386
+#undef COMPAT_X32_BIT
+#define COMPAT_X32_BIT 0x40000000u
+#undef COMPAT_NR32
+#define COMPAT_NR32(i386, arm) i386
+#elif defined(__aarch64__)
+#define COMPAT_AUDIT_NATIVE AUDIT_ARCH_AARCH64
+#undef COMPAT_AUDIT_32
+#define COMPAT_AUDIT_32 AUDIT_ARCH_ARM
+#undef COMPAT_NR32
+#define COMPAT_NR32(i386, arm) arm
+#elif defined(__i386__)
+#define COMPAT_AUDIT_NATIVE AUDIT_ARCH_I386
+#elif defined(__arm__)
+#define COMPAT_AUDIT_NATIVE AUDIT_ARCH_ARM
+#elif defined(__riscv) && __riscv_xlen == 64
+#define COMPAT_AUDIT_NATIVE AUDIT_ARCH_RISCV64
+#elif defined(__powerpc64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define COMPAT_AUDIT_NATIVE AUDIT_ARCH_PPC64LE
+#elif defined(__powerpc64__)
+#define COMPAT_AUDIT_NATIVE AUDIT_ARCH_PPC64
+#elif defined(__s390x__)
+#define COMPAT_AUDIT_NATIVE AUDIT_ARCH_S390X
+#elif defined(__loongarch64)
+#define COMPAT_AUDIT_NATIVE AUDIT_ARCH_LOONGARCH64
+#elif defined(__mips64) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define COMPAT_AUDIT_NATIVE AUDIT_ARCH_MIPSEL64
+#elif defined(__mips__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define COMPAT_AUDIT_NATIVE AUDIT_ARCH_MIPSEL
+#else
+#error "seccomp.c doesn't know this architecture: add its AUDIT_ARCH_ here"
+#endif
+/* s390 alone has clone(2)'s stack first. */
+#ifdef __s390x__
+#define COMPAT_CLONE_FLAGS_ARG 1
+#else
+#define COMPAT_CLONE_FLAGS_ARG 0
+#endif
+
 struct compat_clone_args {
 	uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid,
 		 set_tid_size, cgroup;

@@ -233,6 +233,7 @@ void caps_regain(void);
 const char *caps_parse_list(uint64_t *mask, const char *arg);   /* "NET_RAW,cap_chown" or "all" (drop only) */
 const char *caps_parse_ccap(uint64_t *mask, const char *arg);
 void caps_check(struct plan *p);
+void caps_check_identity(struct plan *p);        /* identity.c, with caps_identity and caps_environment */
 uint64_t caps_bound(const struct plan *p);      /* the guest's bounding set */
 const char *caps_name(int cap);
 /* In the guest's root (after the barrier), as guest root: names from its /etc/passwd and /etc/group, read without
@@ -253,6 +254,11 @@ size_t seccomp_compile(const struct plan *p, struct sock_filter *out, size_t roo
 /* In guest init, all capabilities still there (so no NNP needed): loads; returns the listener's fd or -1 if none. */
 int seccomp_apply(const struct plan *p);
 bool seccomp_notifies(const struct plan *p);
+/* --seccomp FILE: COMMAND's own filter, the last act before its exec (after caps_apply_user); sets no_new_privs. */
+void seccomp_apply_file(const struct plan *p);
+/* Which brokered call a notification is: its row in the one table. */
+enum call { CALL_NONE, CALL_SETHOSTNAME, CALL_SETDOMAINNAME };
+enum call seccomp_call(uint32_t audit_arch, int nr);
 
 struct broker {                         /* plain data: travels in the sealed memfd of the broker's role */
 	int listener_fd;                /* seccomp notify */
