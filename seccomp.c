@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * seccomp.c: which system calls the guest doesn't have.
+ *
+ * One table, a row a rule: the numbers of both ABIs, an argument's range if the rule hangs on one, what happens,
+ * when the rule is there, and why (the manual prints that). seccomp_compile turns it into one classic BPF
+ * program; it is pure, and the unit test interprets its output for every row.
+ *
+ * One program holds the deny list and the calls that the broker answers: a call that isn't decided by its number
+ * alone runs through every program that is loaded, so a second one would cost there. A call that is decided by
+ * its number costs nothing at all: at load time the kernel runs the program for each number and remembers those
+ * that are allowed whatever the arguments (Linux 5.11, kernel/seccomp.c: seccomp_cache_prepare). Hence the shape:
+ * branch on the ABI, then a binary search by number, arguments only in the leaves.
+ *
+ *	if arch == native: if nr has the x32 bit: ENOSYS
+ *		search(native rows)
+ *	if arch == the machine's 32-bit ABI: search(its rows)
+ *	ENOSYS
+ *
+ * Some rules are no part of the default list but what other promises rest on: no capability over a kernel that
+ * SYS_BOOT could replace, no sockets that the IP layer's hooks don't see, no user namespace (in one of its own
+ * the guest could mount). Those hold with --seccomp none too. Loaded while guest init still has all capabilities
+ * in its user namespace, so that no_new_privs isn't needed and setuid programs keep working in the guest.
+ *
+ * Only the low 32 bits of an argument are looked at, as the kernel does with int and unsigned int: ioctl(fd,
+ * TIOCSTI | 1 << 32) is TIOCSTI (CVE-2019-7303).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <unistd.h>
+#include "compat.h"
+#include "vrun.h"
+
+enum { INSNS_MAX = 4096, NO_CAP = -1, ANY = -1 };
+
+enum when {
+	BY_DEFAULT,             /* the deny list: gone with --seccomp none */
+	ALWAYS,                 /* something else rests on it */
+	NO_USERNS,              /* always, unless --ccap userns */
+	CCAP_ONLY,              /* with the ccap in .ccap: a brokered call */
+};
+
+struct rule {
+	const char *name;
+	int nr, nr32;
+	int8_t arg;                     /* ANY, or the argument whose low 32 bits & mask are in [from, to] */
+	uint32_t mask, from, to;
+	uint16_t error;                 /* 0: the broker answers */
+	uint8_t when;
+	int8_t unless_cap;              /* --userns no --cap-add of it takes the rule away */
+	uint16_t ccap;
+	enum call call;
+	const char *why;
+};
+
+/* `none`: an ABI that never had the call. */
+#define none -1
+#define CALL(name, i386, arm) #name, __NR_##name, COMPAT_NR32(i386, arm)
+#define DENY(name, i386, arm, err, cap, why) { CALL(name, i386, arm), ANY, 0, 0, 0, err, BY_DEFAULT, cap, 0, 0, why }
+#define KEEP(name, i386, arm, err, why) { CALL(name, i386, arm), ANY, 0, 0, 0, err, ALWAYS, NO_CAP, 0, 0, why }
+#define DENY_IOCTL(cmd, err, why) \
+	{ CALL(ioctl, 54, 54), 1, UINT32_MAX, cmd, cmd, err, BY_DEFAULT, NO_CAP, 0, 0, why }
+#define KEEP_FAMILY(name, i386, arm, from, to, why) \
+	{ CALL(name, i386, arm), 0, UINT32_MAX, from, to, EAFNOSUPPORT, ALWAYS, NO_CAP, 0, 0, why }
+#define KEEP_USERNS(name, i386, arm, arg, mask, err, why) \
+	{ CALL(name, i386, arm), arg, mask, mask ? 1 : 0, mask, err, NO_USERNS, NO_CAP, 0, 0, why }
+#define BROKER(name, i386, arm, ccap, call, why) \
+	{ CALL(name, i386, arm), ANY, 0, 0, 0, 0, CCAP_ONLY, NO_CAP, ccap, call, why }
+
+#define MODULES "loads code into the host's kernel"
+#define KEXEC "replaces the host's kernel; CAP_SYS_BOOT, which a guest has for reboot(2), would allow it"
+#define KEYS "keys belong to user ids of the host, not to guests: as in a kernel without CONFIG_KEYS"
+#define RING "system calls in a ring pass by this filter: as in a kernel without io_uring"
+#define GONE "Linux has dropped it, or means to"
+#define PORTS "gives the machine's I/O ports"
+#define FAMILY "the IP layer sees UNIX, IPv4, IPv6, netlink and packet sockets only; the rest is not namespaced " \
+	"(VSOCK), passes under it (SMC, RDS, TIPC, KCM), or is only a way into little used code (ALG, CAN, ...)"
+#define USERNS "in a user namespace of its own guest root would have all capabilities, and could mount"
+#define PROJECT "changes a file's project, which is what disk limits go by"
+
+static const struct rule rules[] = {
+	DENY(init_module, 128, 128, EPERM, CAP_SYS_MODULE, MODULES),
+	DENY(finit_module, 350, 379, EPERM, CAP_SYS_MODULE, MODULES),
+	DENY(delete_module, 129, 129, EPERM, CAP_SYS_MODULE, MODULES),
+	DENY(create_module, 127, none, ENOSYS, NO_CAP, GONE),
+	DENY(query_module, 167, none, ENOSYS, NO_CAP, GONE),
+	DENY(get_kernel_syms, 130, none, ENOSYS, NO_CAP, GONE),
+	KEEP(kexec_load, 283, 347, EPERM, KEXEC),
+	KEEP(kexec_file_load, none, 401, EPERM, KEXEC),
+	DENY(bpf, 357, 386, EPERM, CAP_BPF, "programs and maps live in the host's kernel, and name its objects"),
+	DENY(perf_event_open, 336, 364, EPERM, CAP_PERFMON, "counts and samples the whole machine; a large surface"),
+	DENY(userfaultfd, 374, 388, EPERM, CAP_SYS_PTRACE, "stops the kernel in the middle of a copy: the helper of "
+	     "most exploits"),
+	DENY(io_uring_setup, 425, 425, ENOSYS, NO_CAP, RING),
+	DENY(io_uring_enter, 426, 426, ENOSYS, NO_CAP, RING),
+	DENY(io_uring_register, 427, 427, ENOSYS, NO_CAP, RING),
+	DENY(add_key, 286, 309, ENOSYS, NO_CAP, KEYS),
+	DENY(request_key, 287, 310, ENOSYS, NO_CAP, KEYS),
+	DENY(keyctl, 288, 311, ENOSYS, NO_CAP, KEYS),
+	DENY(open_by_handle_at, 342, 371, EPERM, CAP_DAC_READ_SEARCH, "opens files by number, past the barrier"),
+	DENY(swapon, 87, 87, EPERM, CAP_SYS_ADMIN, "swap is the host's"),
+	DENY(swapoff, 115, 115, EPERM, CAP_SYS_ADMIN, "swap is the host's"),
+	DENY(acct, 51, 51, EPERM, CAP_SYS_PACCT, "writes a file from within the kernel"),
+	DENY(quotactl, 131, 131, EPERM, CAP_SYS_ADMIN, "quotas belong to the host's filesystem"),
+	DENY(quotactl_fd, 443, 443, EPERM, CAP_SYS_ADMIN, "quotas belong to the host's filesystem"),
+	DENY(syslog, 103, 103, EPERM, CAP_SYSLOG, "the kernel's log is the host's, and readable by all where "
+	     "dmesg_restrict is 0"),
+	DENY(iopl, 110, none, EPERM, CAP_SYS_RAWIO, PORTS),
+	DENY(ioperm, 101, none, EPERM, CAP_SYS_RAWIO, PORTS),
+	DENY(vm86, 166, none, ENOSYS, NO_CAP, "16-bit mode, for DOS; a source of kernel bugs"),
+	DENY(vm86old, 113, none, ENOSYS, NO_CAP, "16-bit mode, for DOS; a source of kernel bugs"),
+	DENY(lookup_dcookie, 253, 249, ENOSYS, NO_CAP, GONE),
+	DENY(nfsservctl, 169, 169, ENOSYS, NO_CAP, GONE),
+	DENY(_sysctl, 149, 149, ENOSYS, NO_CAP, GONE),
+	DENY(uselib, 86, 86, ENOSYS, NO_CAP, GONE),
+	DENY(sysfs, 135, 135, ENOSYS, NO_CAP, GONE),
+	DENY(file_setattr, 469, 469, ENOSYS, NO_CAP, PROJECT),
+	DENY_IOCTL(0x401c5820 /* FS_IOC_FSSETXATTR */, EPERM, PROJECT),
+	DENY_IOCTL(0x5412 /* TIOCSTI */, EPERM, "types into a terminal, where the reader may be outside (CVE-2017-5226)"),
+	DENY_IOCTL(0x541c /* TIOCLINUX */, EPERM, "pastes into a console, in the same way"),
+	KEEP_FAMILY(socket, 359, 281, 3, 9, FAMILY),            /* AX25 .. X25 */
+	KEEP_FAMILY(socket, 359, 281, 11, 15, FAMILY),          /* ROSE .. KEY */
+	KEEP_FAMILY(socket, 359, 281, 18, UINT32_MAX, FAMILY),  /* ASH .. */
+	KEEP_FAMILY(socketpair, 360, 288, 3, 9, FAMILY),
+	KEEP_FAMILY(socketpair, 360, 288, 11, 15, FAMILY),
+	KEEP_FAMILY(socketpair, 360, 288, 18, UINT32_MAX, FAMILY),
+	KEEP_USERNS(clone, 120, 120, COMPAT_CLONE_FLAGS_ARG, CLONE_NEWUSER, EPERM, USERNS),
+	KEEP_USERNS(unshare, 310, 337, 0, CLONE_NEWUSER, EPERM, USERNS),
+	KEEP_USERNS(clone3, 435, 435, ANY, 0, ENOSYS, "its flags are in memory, which a filter can't read; all libraries "
+		    "then use clone(2)"),
+	BROKER(sethostname, 74, 74, CCAP_SET_UTSNAME, CALL_SETHOSTNAME, "in the guest's uts namespace only"),
+	BROKER(setdomainname, 121, 121, CCAP_SET_UTSNAME, CALL_SETDOMAINNAME, "in the guest's uts namespace only"),
+};
+enum { N_RULES = sizeof(rules) / sizeof(rules[0]) };
+
+static bool rule_applies(const struct rule *r, const struct plan *p)
+{
+	const struct rights *rights = &p->rights;
+
+	switch ((enum when)r->when) {
+	case BY_DEFAULT:
+		if (rights->seccomp == SECCOMP_NONE)
+			return false;
+		return r->unless_cap == NO_CAP || p->context.userns == YES ||
+			!(rights->cap_add & UINT64_C(1) << r->unless_cap);
+	case ALWAYS:
+		return true;
+	case NO_USERNS:
+		return !(rights->ccap & CCAP_USERNS);
+	case CCAP_ONLY:
+		return (rights->ccap & r->ccap) != 0;
+	}
+	return true;
+}
+
+/* ---- the generator ---- */
+
+struct out { struct sock_filter *insn; size_t n, room; };
+
+static size_t emit(struct out *o, uint16_t code, uint8_t yes, uint8_t no, uint32_t k)
+{
+	if (o->n < o->room)
+		o->insn[o->n] = (struct sock_filter){ code, yes, no, k };
+	return o->n++;
+}
+
+static void emit_load(struct out *o, uint32_t offset)
+{
+	emit(o, BPF_LD | BPF_W | BPF_ABS, 0, 0, offset);
+}
+
+static void emit_return(struct out *o, uint32_t action)
+{
+	emit(o, BPF_RET | BPF_K, 0, 0, action);
+}
+
+static uint32_t low_half_offset(int arg)
+{
+	uint32_t at = (uint32_t)(offsetof(struct seccomp_data, args) + (size_t)arg * 8);
+
+	return __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? at + 4 : at;
+}
+
+/* if (arg & mask) in [from, to]: return the rule's action. Falls through otherwise. */
+static void emit_rule(struct out *o, const struct rule *r)
+{
+	uint32_t action = r->error ? SECCOMP_RET_ERRNO | r->error : SECCOMP_RET_USER_NOTIF;
+
+	if (r->arg != ANY) {
+		emit_load(o, low_half_offset(r->arg));
+		if (r->mask != UINT32_MAX)
+			emit(o, BPF_ALU | BPF_AND | BPF_K, 0, 0, r->mask);
+		if (r->from == r->to) {
+			emit(o, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, r->from);
+		} else {
+			emit(o, BPF_JMP | BPF_JGE | BPF_K, 0, 2, r->from);
+			emit(o, BPF_JMP | BPF_JGT | BPF_K, 1, 0, r->to);
+		}
+	}
+	emit_return(o, action);
+}
+
+/* Rules of one number, sorted; the number is in the accumulator. */
+struct entry { int nr; const struct rule *rule; };
+
+/* if nr == entry's: its rules in the table's order, then allow. Falls through otherwise. */
+static size_t emit_number(struct out *o, const struct entry *e, size_t n)
+{
+	size_t test = emit(o, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, (uint32_t)e[0].nr), i;
+	bool decided = false;
+
+	for (i = 0; i < n && e[i].nr == e[0].nr; i++) {
+		if (decided)
+			continue;
+		emit_rule(o, e[i].rule);
+		decided = e[i].rule->arg == ANY;
+	}
+	if (!decided)
+		emit_return(o, SECCOMP_RET_ALLOW);
+	if (test < o->room)
+		o->insn[test].jf = (uint8_t)(o->n - test - 1);  /* a few rules a number: far below 255 */
+	return i;
+}
+
+/* if nr >= the middle: the right half, else the left. The jump over the left half may be longer than 255. */
+static void emit_search(struct out *o, const struct entry *e, size_t n)
+{
+	size_t middle = n / 2, jump;
+
+	while (middle > 0 && middle < n && e[middle].nr == e[middle - 1].nr)
+		middle--;
+	if (n <= 4 || middle == 0) {
+		while (n > 0) {
+			size_t used = emit_number(o, e, n);
+
+			e += used;
+			n -= used;
+		}
+		emit_return(o, SECCOMP_RET_ALLOW);
+		return;
+	}
+	emit(o, BPF_JMP | BPF_JGE | BPF_K, 0, 1, (uint32_t)e[middle].nr);
+	jump = emit(o, BPF_JMP | BPF_JA, 0, 0, 0);
+	emit_search(o, e, middle);
+	if (jump < o->room)
+		o->insn[jump].k = (uint32_t)(o->n - jump - 1);
+	emit_search(o, e + middle, n - middle);
+}
+
+static size_t collect(const struct plan *p, bool native, struct entry *e, bool *notifies)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < N_RULES; i++) {
+		int nr = native ? rules[i].nr : rules[i].nr32;
+		size_t at = n;
+
+		if (nr < 0 || !rule_applies(&rules[i], p))
+			continue;
+		while (at > 0 && e[at - 1].nr > nr) {   /* stable: rows of one number stay in the table's order */
+			e[at] = e[at - 1];
+			at--;
+		}
+		e[at] = (struct entry){ nr, &rules[i] };
+		n++;
+		*notifies |= rules[i].error == 0;
+	}
+	return n;
+}
+
+/*
+ * if arch == audit_arch: x32 and, by default, numbers that are newer than this table are refused (a call that
+ * nobody has judged; software takes ENOSYS for an older kernel), the others searched. Falls through otherwise.
+ */
+static void emit_abi(struct out *o, const struct plan *p, bool native, bool *notifies)
+{
+	struct entry entries[N_RULES];
+	size_t n = collect(p, native, entries, notifies), jump;
+
+	emit(o, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, native ? COMPAT_AUDIT_NATIVE : COMPAT_AUDIT_32);
+	jump = emit(o, BPF_JMP | BPF_JA, 0, 0, 0);
+	emit_load(o, offsetof(struct seccomp_data, nr));
+	if (native && COMPAT_X32_BIT) {
+		emit(o, BPF_JMP | BPF_JSET | BPF_K, 0, 1, COMPAT_X32_BIT);
+		emit_return(o, SECCOMP_RET_ERRNO | ENOSYS);
+	}
+	/* From 0xf0000 on are the private calls of ARM (set_tls, cacheflush), which every program makes. */
+	if (p->rights.seccomp != SECCOMP_NONE && __NR_file_setattr > 0) {
+		emit(o, BPF_JMP | BPF_JGT | BPF_K, 0, 2, (uint32_t)__NR_file_setattr);
+		emit(o, BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0xf0000);
+		emit_return(o, SECCOMP_RET_ERRNO | ENOSYS);
+	}
+	emit_search(o, entries, n);
+	if (jump < o->room)
+		o->insn[jump].k = (uint32_t)(o->n - jump - 1);
+}
+
+size_t seccomp_compile(const struct plan *p, struct sock_filter *insns, size_t room, bool *notifies)
+{
+	struct out o = { insns, 0, room };
+
+	*notifies = false;
+	emit_load(&o, offsetof(struct seccomp_data, arch));
+	emit_abi(&o, p, true, notifies);
+	if (COMPAT_AUDIT_32) {
+		emit_load(&o, offsetof(struct seccomp_data, arch));
+		emit_abi(&o, p, false, notifies);
+	}
+	emit_return(&o, SECCOMP_RET_ERRNO | ENOSYS);
+	return o.n <= room ? o.n : 0;
+}
+
+bool seccomp_notifies(const struct plan *p)
+{
+	for (size_t i = 0; i < N_RULES; i++)
+		if (rules[i].error == 0 && rule_applies(&rules[i], p))
+			return true;
+	return false;
+}
+
+enum call seccomp_call(uint32_t audit_arch, int nr)
+{
+	for (size_t i = 0; i < N_RULES; i++)
+		if (rules[i].call != CALL_NONE &&
+		    nr == (audit_arch == COMPAT_AUDIT_NATIVE ? rules[i].nr : rules[i].nr32))
+			return rules[i].call;
+	return CALL_NONE;
+}
+
+/* ---- loading ---- */
+
+static int load(const struct sock_filter *insns, size_t n, unsigned flags)
+{
+	struct sock_fprog prog = { (unsigned short)n, (struct sock_filter *)(uintptr_t)insns };
+
+	return (int)syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog);
+}
+
+/*
+ * SPEC_ALLOW: before Linux 5.16 a filter turned a mitigation on that slows the whole guest and that it would not
+ * have had without the filter. WAIT_KILLABLE_RECV (5.19): a signal doesn't make a program repeat a call that the
+ * broker has begun (Go's SIGURG would, for ever); older kernels do without.
+ */
+int seccomp_apply(const struct plan *p)
+{
+	struct sock_filter insns[INSNS_MAX];
+	unsigned flags = SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+	bool notifies;
+	size_t n = seccomp_compile(p, insns, INSNS_MAX, &notifies);
+	int fd;
+
+	if (n == 0)
+		die("--seccomp: the filter has more than %d instructions", INSNS_MAX);
+	if (!notifies) {
+		if (load(insns, n, flags) < 0)
+			die_sys("--seccomp: load the filter (CONFIG_SECCOMP_FILTER)");
+		return -1;
+	}
+	flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
+	fd = load(insns, n, flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
+	if (fd < 0 && errno == EINVAL)
+		fd = load(insns, n, flags);
+	if (fd < 0 && errno == EBUSY)
+		die("--ccap: vrun itself runs under a filter with a listener, and the kernel allows only one");
+	if (fd < 0)
+		die_sys("--ccap: load the filter with a listener (Linux 5.0)");
+	return fd;
+}
+
+/* ---- --seccomp FILE ---- */
+
+const char *seccomp_parse(struct rights *r, const char *arg)
+{
+	if (!*arg)
+		return "empty";
+	if (strcmp(arg, "default") == 0) {
+		r->seccomp = SECCOMP_DEFAULT;
+	} else if (strcmp(arg, "none") == 0) {
+		r->seccomp = SECCOMP_NONE;
+	} else {
+		r->seccomp = SECCOMP_FILE;
+		r->seccomp_file = xstrdup(arg);
+	}
+	return NULL;
+}
+
+/* The kernel's own rules (net/core/filter.c: bpf_check_classic; kernel/seccomp.c: seccomp_check_filter), so that
+ * the error comes before anything has begun, and with a reason other than EINVAL. */
+static const char *insn_fault(const struct sock_filter *f, size_t at, size_t n)
+{
+	size_t left = n - at - 1;
+
+	switch (f->code) {
+	case BPF_LD | BPF_W | BPF_ABS:
+		return f->k >= sizeof(struct seccomp_data) || f->k & 3 ? "loads from beyond seccomp_data" : NULL;
+	case BPF_JMP | BPF_JA:
+		return f->k >= left ? "jumps out of the program" : NULL;
+	case BPF_JMP | BPF_JEQ | BPF_K: case BPF_JMP | BPF_JEQ | BPF_X:
+	case BPF_JMP | BPF_JGE | BPF_K: case BPF_JMP | BPF_JGE | BPF_X:
+	case BPF_JMP | BPF_JGT | BPF_K: case BPF_JMP | BPF_JGT | BPF_X:
+	case BPF_JMP | BPF_JSET | BPF_K: case BPF_JMP | BPF_JSET | BPF_X:
+		return f->jt >= left || f->jf >= left ? "jumps out of the program" : NULL;
+	case BPF_ALU | BPF_DIV | BPF_K:
+		return f->k == 0 ? "divides by 0" : NULL;
+	case BPF_ALU | BPF_LSH | BPF_K: case BPF_ALU | BPF_RSH | BPF_K:
+		return f->k >= 32 ? "shifts by more than 31" : NULL;
+	case BPF_LD | BPF_MEM: case BPF_LDX | BPF_MEM: case BPF_ST: case BPF_STX:
+		return f->k >= BPF_MEMWORDS ? "uses memory that there isn't" : NULL;
+	case BPF_LD | BPF_W | BPF_LEN: case BPF_LDX | BPF_W | BPF_LEN: case BPF_LD | BPF_IMM: case BPF_LDX | BPF_IMM:
+	case BPF_RET | BPF_K: case BPF_RET | BPF_A: case BPF_MISC | BPF_TAX: case BPF_MISC | BPF_TXA:
+	case BPF_ALU | BPF_ADD | BPF_K: case BPF_ALU | BPF_ADD | BPF_X:
+	case BPF_ALU | BPF_SUB | BPF_K: case BPF_ALU | BPF_SUB | BPF_X:
+	case BPF_ALU | BPF_MUL | BPF_K: case BPF_ALU | BPF_MUL | BPF_X: case BPF_ALU | BPF_DIV | BPF_X:
+	case BPF_ALU | BPF_AND | BPF_K: case BPF_ALU | BPF_AND | BPF_X:
+	case BPF_ALU | BPF_OR | BPF_K: case BPF_ALU | BPF_OR | BPF_X:
+	case BPF_ALU | BPF_XOR | BPF_K: case BPF_ALU | BPF_XOR | BPF_X:
+	case BPF_ALU | BPF_LSH | BPF_X: case BPF_ALU | BPF_RSH | BPF_X: case BPF_ALU | BPF_NEG:
+		return NULL;
+	default:
+		return "has an instruction that seccomp doesn't take";
+	}
+}
+
+static const char *prog_fault(const struct sock_filter *insns, size_t bytes)
+{
+	size_t n = bytes / sizeof(*insns);
+	const char *why = NULL;
+
+	if (n == 0 || bytes % sizeof(*insns))
+		return "is not a list of BPF instructions (8 bytes each)";
+	if (n > INSNS_MAX)
+		return "has more than 4096 instructions";
+	for (size_t i = 0; i < n && !why; i++)
+		why = insn_fault(&insns[i], i, n);
+	if (!why && BPF_CLASS(insns[n - 1].code) != BPF_RET)
+		why = "doesn't end with a return";
+	return why;
+}
+
+void seccomp_check(struct plan *p)
+{
+	struct rights *r = &p->rights;
+	const size_t size = (INSNS_MAX + 1) * sizeof(struct sock_filter);
+	_cleanup_fd_ int fd = -1;
+	const char *why;
+	char *prog;
+	size_t n = 0;
+
+	if (r->seccomp != SECCOMP_FILE)
+		return;
+	fd = open(r->seccomp_file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		die_sys("--seccomp %s: open", quote(r->seccomp_file));
+	prog = xmalloc(size);
+	while (n < size) {
+		ssize_t got = read(fd, prog + n, size - n);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			die_sys("--seccomp %s: read", quote(r->seccomp_file));
+		if (got == 0)
+			break;
+		n += (size_t)got;
+	}
+	why = prog_fault((const struct sock_filter *)(const void *)prog, n);
+	if (why)
+		die("--seccomp %s: %s", quote(r->seccomp_file), why);
+	r->seccomp_prog = prog;
+	r->seccomp_len = n / sizeof(struct sock_filter);
+	/* The kernel takes a filter from a process without CAP_SYS_ADMIN only so (seccomp(2)). */
+	r->no_new_privs = true;
+}
+
+void seccomp_apply_file(const struct plan *p)
+{
+	if (p->rights.seccomp != SECCOMP_FILE)
+		return;
+	if (load(p->rights.seccomp_prog, p->rights.seccomp_len, SECCOMP_FILTER_FLAG_SPEC_ALLOW) < 0)
+		die_sys("--seccomp %s: load", quote(p->rights.seccomp_file));
+}
