@@ -833,6 +833,7 @@ void opts_init(struct plan *p)
 void opts_parse(struct plan *p, int argc, char **argv)
 {
 	struct walk learn = { 0 }, file = { .plan = p }, command_line = { .plan = p };
+	char *text;
 	int first;
 
 	if (argc <= 1) {
@@ -841,8 +842,11 @@ void opts_parse(struct plan *p, int argc, char **argv)
 	}
 	walk_argv(&learn, argc, argv);
 	memcpy(p->given, learn.seen, sizeof(p->given));
-	if (learn.args_file)
-		walk_text(&file, learn.args_file, read_args_file(learn.args_file));
+	if (learn.args_file) {
+		text = read_args_file(learn.args_file);
+		walk_text(&file, learn.args_file, text);
+		free(text);
+	}
 	first = walk_argv(&command_line, argc, argv);
 	/* COMMAND with its arguments is one scalar. */
 	if (first < argc)
