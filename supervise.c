@@ -186,8 +186,9 @@ static void each_fd(const struct supervisor *s, void (*f)(int))
 		f(c->v1_dir_fd[i]);
 	f(s->net.tun_fd); f(s->net.lookup_link_fd); f(s->net.sockhash_fd);
 	f(s->tty.master_fd);
-	if (s->tty.in_fd > 2)
-		f(s->tty.in_fd);
+	f(s->tty.slave_fd);
+	if (s->tty.term_fd > 2)
+		f(s->tty.term_fd);
 	if (s->tty.out_fd > 2)
 		f(s->tty.out_fd);
 	f(s->broker.listener_fd); f(s->broker.uts_fd); f(s->broker.net_fd); f(s->broker.cgroup_fd);
@@ -255,6 +256,7 @@ static void spawn_broker(struct supervisor *s)
 		sigset_t none;
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		setsid();               /* the terminal's signals are not for it */
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		util_undo = NULL;
@@ -433,6 +435,8 @@ static void reap(struct supervisor *s)
 
 static void on_one_signal(struct supervisor *s, int sig, bool from_kernel)
 {
+	if (from_kernel && tty_typed(&s->tty, sig))
+		return;
 	switch (sig) {
 	case SIGCHLD:
 		reap(s);
@@ -485,7 +489,10 @@ static void on_message(struct supervisor *s)
 	case CTL_EXIT:
 		s->have_exit = true;
 		s->command_status = m.value;
-		if (m.more != LEFT_ENDS)
+		if (m.more == LEFT_NONE)
+			break;
+		tty_input_end(&s->tty);
+		if (m.more == LEFT_STAYS)
 			break;
 		left = cgroup_count(&s->cg);
 		left -= left > 0;               /* init itself */

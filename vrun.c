@@ -265,6 +265,7 @@ static void hand_over_pty(struct run *r)
 
 	if (r->build.pty_master_fd < 0)
 		return;
+	tty_attach(&r->sup->tty, r->build.pty_master_fd);
 	if (send_fds(r->ctl_fd[1], &m, sizeof(m), &r->build.pty_master_fd, 1) < 0)
 		die_sys("hand the guest's terminal over");
 }
@@ -563,7 +564,7 @@ static struct supervisor sup = {
 	.ctl_fd = -1, .signal_fd = -1, .self_fd = -1, .guard_fd = -1, .status_fd = -1, .pid_dir_fd = -1,
 	.cg = { .tree_fd = -1, .dir_fd = -1, .payload_fd = -1, .broker_fd = -1, .kill_fd = -1 },
 	.net = { .tun_fd = -1, .lookup_link_fd = -1, .sockhash_fd = -1 },
-	.tty = { .master_fd = -1, .in_fd = -1, .out_fd = -1 },
+	.tty = { .master_fd = -1, .term_fd = -1, .in_fd = -1, .out_fd = -1, .slave_fd = -1 },
 	.broker = { .listener_fd = -1, .uts_fd = -1, .net_fd = -1, .cgroup_fd = -1 },
 };
 

@@ -380,23 +380,36 @@ void procvirt_apply_time(const struct plan *p); /* builder: unshare(NEWTIME), of
 
 /* ---- tty.c: the guest's terminal, from the supervisor's side ---- */
 struct tty {                            /* plain data: travels in the supervisor's state */
-	int master_fd;                  /* -1: no pty */
-	int in_fd, out_fd;              /* the caller's terminal, -1 if that side is none */
+	int master_fd;                  /* -1: no pty, or it is hung up */
+	int term_fd;                    /* the caller's terminal, -1: none of 0-2 is one */
+	int in_fd, out_fd;              /* where input comes from and output goes: term_fd, or 0 and 1 (--tty yes) */
+	int slave_fd;                   /* --init: held open */
 	bool slave_on[3];               /* which of the guest's 0-2 are the pty */
+	bool eager;                     /* the guest has the terminal whenever we are in its foreground */
+	bool shared;                    /* we are in a pipeline: others use the terminal beside us */
+	bool own_out;                   /* out_fd is an open file description of ours, non-blocking */
+	bool keep_slave;
 	bool raw;                       /* the caller's terminal is in raw mode now */
-	bool eager;                     /* input is forwarded from the start; else only once the guest reads */
+	bool stop_passed_on;            /* a stop signal came to us and went to COMMAND */
+	bool in_line_begun;
 	unsigned char saved[64];        /* struct termios to restore */
+	size_t in_len, out_len;         /* read, not yet written */
+	unsigned char in_buf[1024], out_buf[4096];
 };
 void tty_check(const struct plan *p, struct tty *t);    /* as the caller: which of 0-2 are terminals; want a pty? */
 bool tty_wanted(const struct tty *t);
+void tty_attach(const struct tty *t, int master_fd);    /* builder: the new pty gets the terminal's modes and size */
 void tty_start(struct tty *t);          /* once COMMAND runs, in the supervisor */
 /* supervisor's poll loop: fills up to 3 pollfds; handles those that are ready */
 size_t tty_poll(struct tty *t, void *pollfds, size_t room);
 void tty_ready(struct tty *t, const void *pollfds, size_t n);
 void tty_winch(struct tty *t);
 void tty_drain(struct tty *t);          /* at the end: what the guest still wrote */
+void tty_input_end(struct tty *t);      /* COMMAND is gone, others stay: drains, gives the terminal back */
 void tty_stopped(struct tty *t, int sig, int ctl_fd);   /* CTL_STOPPED came: start forwarding, or stop as the shell's job */
 void tty_job_signal(struct tty *t, int sig, int ctl_fd);        /* TSTP, TTIN, TTOU, CONT came to the supervisor */
+/* A key of the caller's terminal made this signal. Does the guest want the key instead? Then it has got it. */
+bool tty_typed(struct tty *t, int sig);
 void tty_restore(struct tty *t);        /* the caller's terminal as it was; safe at any time */
 
 /* ---- init.c: guest pid 1 ---- */
