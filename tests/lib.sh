@@ -30,6 +30,7 @@
 #	mktmp				$tmp: a 0700 directory that goes away
 #	at_exit COMMANDS		run by sh at the end, last given first
 #	make_root DIR			a busybox root
+#	debian_root NAME [PACKAGE...]	$debian: a shared Debian root, or false
 #	in_host_net CMD...		CMD in a fresh network that plays the host;
 #					HOST_ADDRS="10.1.2.3/24 ..." are its addresses
 #	leftovers_before		remember what the machine holds now
@@ -236,47 +237,18 @@ cgroup2_dir() { awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts; }
 
 # --- roots and networks ------------------------------------------------------
 
-_busybox() {
-	for _b in /bin/busybox /usr/bin/busybox; do
-		[ ! -x "$_b" ] || { echo "$_b"; return; }
-	done
-	echo "Bail out! no busybox (busybox-static)" >&2
-	return 1
-}
+# make_root DIR: a busybox root.
+. "$top/tests/mkroot.sh"
 
-_fill_root() {
-	mkdir -p "$1" && chmod 755 "$1" || return 1
-	(
-		umask 022
-		cd "$1" || exit 1
-		mkdir bin sbin usr usr/bin usr/sbin etc proc sys dev dev/pts dev/shm \
-			run var mnt root home lib tmp || exit 1
-		chmod 1777 tmp
-		chmod 700 root
-		cp "$(_busybox)" bin/busybox || exit 1
-		bin/busybox --list | grep -vx busybox | (cd bin && xargs -n 1 ln -s busybox)
-		printf '%s\n' root:x:0:0:root:/root:/bin/sh daemon:x:1:1:daemon:/:/bin/false \
-			user:x:1000:1000:a user:/home:/bin/sh \
-			nobody:x:65534:65534:nobody:/:/bin/sh >etc/passwd
-		printf '%s\n' root:x:0: daemon:x:1: tty:x:5: staff:x:50:user user:x:1000: \
-			nogroup:x:65534: >etc/group
-		echo "127.0.0.1 localhost" >etc/hosts
-		: >etc/resolv.conf
-	)
-}
-
-# Linking 250 applets takes a second, so the first root is kept and copied.
-make_root() {
-	if [ ! -e "$VRUN_CACHE/busybox-root/etc/resolv.conf" ]; then
-		_fresh=$VRUN_CACHE/busybox-root.$$
-		if ! mkdir -p "$_fresh" 2>/dev/null; then
-			_fill_root "$1"
-			return
-		fi
-		_fill_root "$_fresh" || return 1
-		mv -T "$_fresh" "$VRUN_CACHE/busybox-root" 2>/dev/null || rm -rf "$_fresh"
+# A Debian root that all files share, so: copy it, or run on it with --cow.
+# debian_root NAME [PACKAGE...] sets $debian; false where there is none.
+debian_root() {
+	if [ -n "${VRUN_ROOTS-}" ]; then
+		debian=$VRUN_ROOTS/$1
+		[ -d "$debian" ]
+	else
+		debian=$("$top/tests/mkroot-debian" "$@") && [ -n "$debian" ]
 	fi
-	mkdir -p "${1%/*}" && cp -a "$VRUN_CACHE/busybox-root" "$1"
 }
 
 # A network of its own with lo, and host0 with the addresses of HOST_ADDRS;
