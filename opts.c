@@ -226,6 +226,9 @@ static const char *opts_parse_env(void *target, const char *arg)
 
 	if (!*arg || *arg == '=')
 		return "no name before the '='";
+	for (const char *c = arg; *c && *c != '='; c++)
+		if (*(const unsigned char *)c < ' ' || *c == 0x7f)
+			return "a control character in the name";
 	env->v = xrealloc_array(env->v, env->n + 1, sizeof(*env->v));
 	env->v[env->n++] = xstrdup(arg);
 	return NULL;
@@ -944,10 +947,15 @@ static void check_control(const struct plan *p)
 {
 	const struct control *c = &p->control;
 
-	for (size_t i = 0; i < c->n_keep_fd; i++)
+	if (c->status_fd >= 0 && fcntl(c->status_fd, F_GETFD) < 0)
+		die_sys("--status-fd %d", c->status_fd);
+	for (size_t i = 0; i < c->n_keep_fd; i++) {
 		if (c->keep_fd[i] == c->status_fd)
 			die_usage("--status-fd and --keep-fd: %d is in both: the guest could write there",
 				  c->status_fd);
+		if (fcntl(c->keep_fd[i], F_GETFD) < 0)
+			die_sys("--keep-fd %d", c->keep_fd[i]);
+	}
 	if (p->context.share & NS_PID)
 		exclude(p, "on-reboot", "share");
 }

@@ -317,7 +317,7 @@ static void test_check(void)
 	refused("--cpus 1 --cpu-rate 250/1000 ls", "--cpus and --cpu-rate exclude");
 	refused("--swap 1G ls", "--swap: needs --memory");
 	refused("--virt none --uptime 5 ls", "--uptime: needs uptime in --virt");
-	refused("--status-fd 5 --keep-fd 4,5 ls", "--status-fd and --keep-fd: 5 is in both");
+	refused("--status-fd 1 --keep-fd 5 ls", "--keep-fd 5: Bad file descriptor");
 	refused("-v -q ls", "--verbose and --quiet exclude");
 	accepted("--share uts,pid --join ipc,cgroup=web ls");
 	accepted("--swap 0 -m 64M ls");
