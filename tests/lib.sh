@@ -47,6 +47,8 @@ case $VRUN in
 /*) ;;
 *) VRUN=$(cd "$(dirname "$VRUN")" && pwd)/${VRUN##*/} ;;
 esac
+# shellcheck disable=SC2034 # for the test files: C programs, see HACKING
+helpers=$top/build/helpers
 : "${VRUN_CACHE:=$top/build/tests}" "${VRUN_TMP:=${TMPDIR:-/tmp}}"
 : "${VRUN_MUST_WORK:=0}" "${HOST_ADDRS:=}"
 export VRUN VRUN_CACHE VRUN_TMP VRUN_MUST_WORK
