@@ -29,6 +29,7 @@
 #include "vrun.h"
 #include "compat.h"
 
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -122,6 +123,25 @@ static int open_mounted(const char *type, const char *controller)
 	return fd;
 }
 
+/* The v1 hierarchy that has a controller; kept open, since a verb asks for every guest. */
+static int v1_root(const char *controller)
+{
+	static struct { char name[16]; int fd; } cache[CGROUP_V1_MAX];
+	static unsigned n;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (strcmp(cache[i].name, controller) == 0)
+			return cache[i].fd;
+	}
+	int fd = open_mounted("cgroup", controller);
+
+	if (fd >= 0 && n < CGROUP_V1_MAX) {
+		snprintf(cache[n].name, sizeof(cache[n].name), "%s", controller);
+		cache[n++].fd = fd;
+	}
+	return fd;
+}
+
 /* The cgroup2 tree: mounted where everyone mounts it, mounted elsewhere, or (initramfs) by ourselves. */
 static int open_tree(void)
 {
@@ -152,12 +172,14 @@ static int open_tree(void)
 	return dir_fd;
 }
 
-/* The caller's own cgroup in the hierarchy of a v1 controller, or (NULL) in cgroup2; "/..." */
-static bool caller_path(const char *controller, char *out, size_t size)
+/* A process's cgroup (0: our own) in the hierarchy of a v1 controller, or (NULL) in cgroup2; "/..." */
+static bool path_of(pid_t pid, const char *controller, char *out, size_t size)
 {
-	char text[8192], *save, *line;
+	char text[8192], file[32] = "self/cgroup", *save, *line;
 
-	if (read_at(host_proc_fd(), "self/cgroup", text, sizeof(text)) < 0)
+	if (pid)
+		snprintf(file, sizeof(file), "%d/cgroup", (int)pid);
+	if (read_at(host_proc_fd(), file, text, sizeof(text)) < 0)
 		return false;
 	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		char *list = strchr(line, ':'), *path = list ? strchr(list + 1, ':') : NULL;
@@ -276,18 +298,6 @@ void cgroup_close(struct cgroup *cg)
 		close_fd(fds[i]);
 }
 
-void cgroup_inherit(struct cgroup *cg, bool inherit)
-{
-	int *fds[7 + 2 * CGROUP_V1_MAX];
-	size_t n = all_fds(cg, fds);
-
-	for (size_t i = 0; i < n; i++) {
-		if (*fds[i] >= 0)
-			fcntl(*fds[i], F_SETFD, inherit ? 0 : FD_CLOEXEC);
-	}
-	own_xid = inherit ? 0 : cg->xid;        /* after the exec, the new image has to learn it */
-}
-
 static bool is_roots_dir(int fd)
 {
 	struct stat st;
@@ -321,7 +331,8 @@ static void place_dir(struct cgroup *cg)
 	}
 }
 
-static void place_v1(struct cgroup *cg)
+/* The v1 directories that the attribute tells of and cg doesn't have yet. */
+void cgroup_refresh(struct cgroup *cg)
 {
 	char text[2048], *save, *line;
 
@@ -329,18 +340,20 @@ static void place_v1(struct cgroup *cg)
 		return;
 	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		char *path = strchr(line, ' ');
-		_cleanup_fd_ int root_fd = -1;
+		bool known = false;
+		int root_fd, fd;
 
 		if (!path || path - line >= (int)sizeof(cg->v1_name[0]) || cg->n_v1 == CGROUP_V1_MAX)
 			continue;
 		*path++ = '\0';
-		root_fd = open_mounted("cgroup", line);
-		if (root_fd < 0)
+		for (unsigned i = 0; i < cg->n_v1; i++)
+			known |= strcmp(cg->v1_name[i], line) == 0;
+		root_fd = known ? -1 : v1_root(line);
+		fd = root_fd >= 0 ? open_below(root_fd, path) : -1;
+		if (fd < 0)
 			continue;
 		strcpy(cg->v1_name[cg->n_v1], line);
-		cg->v1_dir_fd[cg->n_v1] = open_below(root_fd, path);
-		if (cg->v1_dir_fd[cg->n_v1] >= 0)
-			cg->n_v1++;
+		cg->v1_dir_fd[cg->n_v1++] = fd;
 	}
 }
 
@@ -362,7 +375,7 @@ static bool open_claim(int tree_fd, int register_fd, uint32_t xid, struct cgroup
 	cg->xid = xid;
 	cgroup_attr(cg, "user.vrun.name", cg->name, sizeof(cg->name));
 	place_dir(cg);
-	place_v1(cg);
+	cgroup_refresh(cg);
 	if (cg->dir_fd >= 0) {
 		struct stat st;
 
@@ -374,6 +387,74 @@ static bool open_claim(int tree_fd, int register_fd, uint32_t xid, struct cgroup
 	if (cg->payload_fd >= 0)
 		cg->kill_fd = openat(cg->payload_fd, "cgroup.kill", O_WRONLY | O_CLOEXEC);
 	return true;
+}
+
+bool cgroup_open(uint32_t xid, struct cgroup *cg)
+{
+	_cleanup_fd_ int tree_fd = open_tree();
+	_cleanup_fd_ int register_fd = tree_fd >= 0 ? open_register(tree_fd) : -1;
+
+	return register_fd >= 0 && open_claim(tree_fd, register_fd, xid, cg);
+}
+
+/* Others than root can't read trusted.*: they look at every guest's public name. */
+static uint32_t xid_by_public_name(const char *name)
+{
+	uint32_t *xids, found = 0;
+	size_t n = cgroup_xids(&xids);
+	struct cgroup cg;
+
+	for (size_t i = 0; i < n && !found; i++) {
+		if (!cgroup_open(xids[i], &cg))
+			continue;
+		if (strcmp(cg.name, name) == 0)
+			found = xids[i];
+		cgroup_close(&cg);
+	}
+	free(xids);
+	return found;
+}
+
+bool cgroup_find(const char *name, struct cgroup *cg)
+{
+	char key[sizeof(name_attr) + NAME_MAX_LEN], number[16];
+	_cleanup_fd_ int tree_fd = open_tree();
+	_cleanup_fd_ int register_fd = tree_fd >= 0 ? open_register(tree_fd) : -1;
+	uint64_t xid = 0;
+	ssize_t n;
+
+	if (register_fd < 0 || strlen(name) > NAME_MAX_LEN)
+		return false;
+	if (parse_u64(name, XID_MIN, XID_MAX, &xid)) {
+		snprintf(key, sizeof(key), "%s%s", name_attr, name);
+		n = fgetxattr(register_fd, key, number, sizeof(number) - 1);
+		number[n > 0 ? n : 0] = '\0';
+		xid = n > 0 ? (uint64_t)atoi(number) : geteuid() ? xid_by_public_name(name) : 0;
+	}
+	return xid && open_claim(tree_fd, register_fd, (uint32_t)xid, cg);
+}
+
+pid_t cgroup_supervisor(const struct cgroup *cg)
+{
+	_cleanup_fd_ int fd = open_lock(cg->claim_fd);
+
+	return fd < 0 ? 0 : get_lock(fd, LOCK_ALIVE);
+}
+
+pid_t cgroup_init(const struct cgroup *cg)
+{
+	char number[16], path[512];
+	size_t n = strlen(cg->path);
+	pid_t pid;
+
+	if (cgroup_attr(cg, "trusted.vrun.init", number, sizeof(number)) <= 0)
+		return 0;
+	pid = atoi(number);
+	/* the number may be another process's by now, but no other process is in there */
+	if (pid < 2 || !path_of(pid, NULL, path, sizeof(path)) || strncmp(path, cg->path, n) ||
+	    strncmp(path + n, "/payload", 8))
+		return 0;
+	return pid;
 }
 
 /* ---- counting and killing ---- */
@@ -392,7 +473,9 @@ bool cgroup_populated(const struct cgroup *cg)
 }
 
 /* Calls visit for each process in a directory and below; a guest with a delegated payload nests. */
-static unsigned each_process(int dir_fd, unsigned depth, void (*visit)(pid_t pid))
+typedef void visit_fn(pid_t pid, void *context);
+
+static unsigned each_process(int dir_fd, unsigned depth, visit_fn *visit, void *context)
 {
 	int procs_fd = openat(dir_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
 	FILE *f = procs_fd >= 0 ? fdopen(procs_fd, "r") : NULL;
@@ -403,7 +486,7 @@ static unsigned each_process(int dir_fd, unsigned depth, void (*visit)(pid_t pid
 	while (f && fscanf(f, "%d", &pid) == 1) {
 		n++;
 		if (visit)
-			visit(pid);
+			visit(pid, context);
 	}
 	if (f)
 		fclose(f);
@@ -419,7 +502,7 @@ static unsigned each_process(int dir_fd, unsigned depth, void (*visit)(pid_t pid
 				continue;
 			sub_fd = open_dir(dir_fd, e->d_name);
 			if (sub_fd >= 0)
-				n += each_process(sub_fd, depth - 1, visit);
+				n += each_process(sub_fd, depth - 1, visit, context);
 		}
 		if (dir)
 			closedir(dir);
@@ -431,11 +514,12 @@ enum { DEPTH = 32 };
 
 unsigned cgroup_count(const struct cgroup *cg)
 {
-	return cg->payload_fd >= 0 ? each_process(cg->payload_fd, DEPTH, NULL) : 0;
+	return cg->payload_fd >= 0 ? each_process(cg->payload_fd, DEPTH, NULL, NULL) : 0;
 }
 
-static void kill_one(pid_t pid)
+static void kill_one(pid_t pid, void *context)
 {
+	(void)context;
 	if (pid > 1)
 		kill(pid, SIGKILL);
 }
@@ -448,7 +532,7 @@ static void kill_all(int dir_fd, int kill_fd)
 	if (kill_fd >= 0 && pwrite(kill_fd, "1", 1, 0) == 1)
 		return;
 	/* before 5.14: a process may fork while we read; what was forked is in the next round */
-	for (int round = 0; round < 1000 && each_process(dir_fd, DEPTH, kill_one); round++)
+	for (int round = 0; round < 1000 && each_process(dir_fd, DEPTH, kill_one, NULL); round++)
 		;
 }
 
@@ -458,7 +542,7 @@ void cgroup_kill(const struct cgroup *cg)
 }
 
 /* Bounded: a process in uninterruptible sleep can't be waited for. */
-static bool wait_empty(int dir_fd, int timeout_ms)
+static bool wait_event(int dir_fd, const char *event, int timeout_ms)
 {
 	_cleanup_fd_ int fd = openat(dir_fd, "cgroup.events", O_RDONLY | O_CLOEXEC);
 	struct pollfd p = { .fd = fd, .events = POLLPRI };
@@ -475,7 +559,7 @@ static bool wait_empty(int dir_fd, int timeout_ms)
 		if (n < 0)
 			return true;    /* ENODEV: somebody removed it */
 		text[n] = '\0';
-		if (strstr(text, "populated 0"))
+		if (strstr(text, event))
 			return true;
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		left = end - (now.tv_sec * 1000 + now.tv_nsec / 1000000);
@@ -530,12 +614,13 @@ static void remove_guest(struct cgroup *cg)
 	snprintf(below, sizeof(below), "vrun-%u", cg->xid);
 	if (cg->dir_fd >= 0 && (remove_tree(cg->dir_fd, "payload", DEPTH) || remove_tree(cg->dir_fd, "broker", 0))) {
 		kill_all(cg->dir_fd, -1);
-		if (!wait_empty(cg->dir_fd, EMPTY_WAIT_MS))
+		if (!wait_event(cg->dir_fd, "populated 0", EMPTY_WAIT_MS))
 			note("guest %s: %u processes can't be killed; its cgroup %s stays", cg->name,
-			     each_process(cg->dir_fd, DEPTH, NULL), cg->path);
+			     each_process(cg->dir_fd, DEPTH, NULL, NULL), cg->path);
 		remove_tree(cg->dir_fd, "payload", DEPTH);
 		remove_tree(cg->dir_fd, "broker", 0);
 	}
+	cgroup_refresh(cg);
 	for (unsigned i = 0; i < cg->n_v1; i++)
 		remove_by_fd(cg->v1_dir_fd[i], below);
 	if (strncmp(cg->path, "/vrun/", 6))
@@ -858,51 +943,131 @@ static int enable_below(int tree_fd, const char *path, const char *controller)
 	}
 }
 
-static void add_v1(struct cgroup *cg, const struct controller *c, char *attr, size_t size)
+static bool has_v1(const struct cgroup *cg, const char *name)
 {
-	_cleanup_fd_ int root_fd = open_mounted("cgroup", c->v1), parent_fd = -1;
-	char path[400], name[24];
-	unsigned i = cg->n_v1;
-	size_t used = strlen(attr);
+	for (unsigned i = 0; i < cg->n_v1; i++) {
+		if (strcmp(cg->v1_name[i], name) == 0)
+			return true;
+	}
+	return false;
+}
 
-	if (root_fd < 0 || !caller_path(c->v1, path, sizeof(path)))
-		die("%s: no mounted cgroup hierarchy has the %s controller (the kernel's %s)", c->flag, c->v2,
-		    root_fd < 0 ? "cgroup.controllers and /proc/mounts show none" : "/proc/self/cgroup doesn't say where");
+/* A v1 cpuset begins without CPUs and memory nodes, and takes no process then. */
+static void make_usable(const struct cgroup *cg, unsigned i)
+{
+	static const char *const files[] = { "cpuset.cpus", "cpuset.mems" };
+	char text[4096], parent_file[32];
+
+	if (strcmp(cg->v1_name[i], "cpuset"))
+		return;
+	for (size_t f = 0; f < 2; f++) {
+		snprintf(parent_file, sizeof(parent_file), "../%s", files[f]);
+		if (read_at(cg->v1_dir_fd[i], parent_file, text, sizeof(text)) < 0 ||
+		    write_at(cg->v1_dir_fd[i], files[f], text))
+			die_sys("--cpuset: take the parent's %s", files[f]);
+	}
+}
+
+/* A directory in a v1 hierarchy, below the supervisor's (0: our own), so that its limits hold, too. */
+static void add_v1(struct cgroup *cg, const struct controller *c, pid_t supervisor)
+{
+	int root_fd = v1_root(c->v1);
+	_cleanup_fd_ int parent_fd = -1;
+	char path[400], attr[2048], name[24];
+	unsigned i = cg->n_v1;
+	size_t used;
+
+	if (root_fd < 0)
+		die("%s: no mounted cgroup hierarchy has the %s controller", c->flag, c->v2);
+	if (!path_of(supervisor, c->v1, path, sizeof(path)))
+		die("%s: /proc/self/cgroup doesn't tell the cgroup for %s", c->flag, c->v1);
+	if (path[1] == '\0')
+		path[0] = '\0';
 	snprintf(name, sizeof(name), "vrun-%u", cg->xid);
-	snprintf(attr + used, size - used, "%s %s/%s\n", c->v1, strcmp(path, "/") ? path : "", name);
+	cgroup_attr(cg, "trusted.vrun.v1", attr, sizeof(attr));
+	used = strlen(attr);
+	snprintf(attr + used, sizeof(attr) - used, "%s %s/%s\n", c->v1, path, name);
 	must_set_attr(cg, "trusted.vrun.v1", attr);     /* first: then a sweeper finds it */
 	parent_fd = open_below(root_fd, path);
 	if (parent_fd < 0 || (mkdirat(parent_fd, name, 0755) && errno != EEXIST))
-		die_sys("%s: make %s%s/%s in the v1 hierarchy of %s", c->flag, path[1] ? path : "", "", name, c->v1);
+		die_sys("%s: make cgroup %s/%s in the v1 hierarchy of %s", c->flag, path, name, c->v1);
 	cg->v1_dir_fd[i] = open_dir(parent_fd, name);
-	if (cg->v1_dir_fd[i] < 0)
-		die_sys("%s: open %s/%s in the v1 hierarchy of %s", c->flag, path[1] ? path : "", name, c->v1);
-	cg->v1_tasks_fd[i] = openat(cg->v1_dir_fd[i], "tasks", O_WRONLY | O_CLOEXEC);
+	if (cg->v1_dir_fd[i] >= 0)
+		cg->v1_tasks_fd[i] = openat(cg->v1_dir_fd[i], "tasks", O_WRONLY | O_CLOEXEC);
 	if (cg->v1_tasks_fd[i] < 0)
-		die_sys("%s: open tasks in the v1 hierarchy of %s", c->flag, c->v1);
+		die_sys("%s: open cgroup %s/%s/tasks in the v1 hierarchy of %s", c->flag, path, name, c->v1);
 	snprintf(cg->v1_name[i], sizeof(cg->v1_name[i]), "%s", c->v1);
 	cg->n_v1++;
+	make_usable(cg, i);
 }
 
-static void make_controllers(const struct plan *p, struct cgroup *cg, const char *parent)
+/* What the plan's limits need, in whichever hierarchy has it. */
+static void make_controllers(const struct plan *p, struct cgroup *cg, const char *parent, pid_t supervisor)
 {
-	char available[256] = "", attr[2048] = "";
+	char available[256] = "";
 
 	for (size_t i = 0; i < N_CONTROLLERS; i++) {
 		const struct controller *c = &controllers[i];
 
-		if (!needs_controller(&p->limits, c->v2))
+		if (!needs_controller(&p->limits, c->v2) || has_v1(cg, c->v1))
 			continue;
 		if (!available[0] && read_at(cg->tree_fd, "cgroup.controllers", available, sizeof(available)) < 0)
 			die_sys("%s: read cgroup.controllers", c->flag);
-		if (!has_word(available, c->v2)) {
-			add_v1(cg, c, attr, sizeof(attr));
-			continue;
-		}
-		if (enable_below(cg->tree_fd, parent, c->v2))
+		if (!has_word(available, c->v2))
+			add_v1(cg, c, supervisor);
+		else if (enable_below(cg->tree_fd, parent, c->v2))
 			die_sys("%s: give the children of cgroup %s the %s controller%s", c->flag, parent, c->v2,
 				errno == EBUSY ? " (processes live in it)" : "");
 	}
+}
+
+struct move { const struct cgroup *cg; unsigned from; };
+
+static void move_one(pid_t pid, void *context)
+{
+	const struct move *m = context;
+	char number[16];
+
+	snprintf(number, sizeof(number), "%d", (int)pid);
+	for (unsigned i = m->from; i < m->cg->n_v1; i++) {
+		if (write_at(m->cg->v1_dir_fd[i], "cgroup.procs", number) && errno != ESRCH)
+			die_sys("move process %d into the guest's cgroup in the v1 hierarchy of %s", (int)pid,
+				m->cg->v1_name[i]);
+	}
+}
+
+bool cgroup_frozen(const struct cgroup *cg)
+{
+	char text[256];
+
+	return read_at(cg->payload_fd, "cgroup.events", text, sizeof(text)) > 0 && strstr(text, "frozen 1");
+}
+
+/* Frozen means: no process of it runs or forks. Bounded, as one in the kernel may take its time. */
+bool cgroup_freeze(const struct cgroup *cg, bool freeze)
+{
+	if (write_at(cg->payload_fd, "cgroup.freeze", freeze ? "1" : "0"))
+		return false;
+	return !freeze || wait_event(cg->payload_fd, "frozen 1", EMPTY_WAIT_MS);
+}
+
+void cgroup_require(const struct plan *p, struct cgroup *cg)
+{
+	struct move m = { cg, cg->n_v1 };
+	char parent[sizeof(cg->path)];
+	bool was_frozen = cgroup_frozen(cg);
+
+	snprintf(parent, sizeof(parent), "%s", cg->path);
+	*strrchr(parent, '/') = '\0';
+	make_controllers(p, cg, parent, cgroup_supervisor(cg));
+	if (cg->n_v1 == m.from)
+		return;
+	/* frozen, so that none forks away from under us */
+	if (!was_frozen && !cgroup_freeze(cg, true))
+		die_sys("freeze the guest to move it");
+	each_process(cg->payload_fd, DEPTH, move_one, &m);
+	if (!was_frozen)
+		cgroup_freeze(cg, false);
 }
 
 static void make_leaf(struct cgroup *cg, const char *name, int *fd)
@@ -965,13 +1130,13 @@ void cgroup_claim(struct plan *p, struct cgroup *cg)
 	if (cg->tree_fd < 0)
 		die_sys("cgroup2: there is none, and none can be mounted (Linux 4.5)");
 	if ((parent && strcmp(parent, "self") == 0) || (!parent && getuid())) {
-		if (!caller_path(NULL, own, sizeof(own)))
+		if (!path_of(0, NULL, own, sizeof(own)))
 			die("--cgroup self: the caller's own cgroup can't be told from /proc/self/cgroup");
 		parent = own;
 	}
 	claim_identity(p, cg);
 	set_facts(p, cg);
-	make_controllers(p, cg, parent ? parent : "/vrun");
+	make_controllers(p, cg, parent ? parent : "/vrun", 0);
 	if (parent)
 		make_dir(cg, parent);
 	else
@@ -996,12 +1161,38 @@ int cgroup_broker(struct cgroup *cg)
 	return cg->broker_fd;
 }
 
-void cgroup_publish(struct cgroup *cg, pid_t init, pid_t supervisor, const struct plan *p)
+static void set_addresses(const struct plan *p, struct cgroup *cg)
+{
+	const struct net *net = &p->net;
+	char text[4096] = "", ip[INET6_ADDRSTRLEN], to[INET6_ADDRSTRLEN];
+	size_t n = 0;
+
+	if (net->mode != IP_LIST) {
+		must_set_attr(cg, "user.vrun.ip", net->mode == IP_HOST ? "host" : "none");
+		return;
+	}
+	for (size_t i = 0; i < net->n_addr && n < sizeof(text) - 160; i++) {
+		const struct addr *a = &net->addr[i];
+
+		inet_ntop(a->family, a->ip, ip, sizeof(ip));
+		inet_ntop(a->family, a->ip_to, to, sizeof(to));
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s%s%s", i ? " " : "", ip,
+				      strcmp(ip, to) ? "-" : "", strcmp(ip, to) ? to : "");
+		if (a->have_plen)
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "/%u", a->plen);
+		if (a->dev[0])
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "@%s", a->dev);
+	}
+	must_set_attr(cg, "user.vrun.ip", text);
+}
+
+void cgroup_publish(struct cgroup *cg, pid_t init, int ctl_fd, const struct plan *p)
 {
 	char text[64];
 
-	(void)supervisor;       /* holds the lock: F_GETLK tells it */
-	(void)p;
+	set_addresses(p, cg);
+	snprintf(text, sizeof(text), "%d", ctl_fd);
+	must_set_attr(cg, "trusted.vrun.ctl", text);
 	snprintf(text, sizeof(text), "%d", (int)init);
 	must_set_attr(cg, "trusted.vrun.init", text);
 }

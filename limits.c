@@ -578,10 +578,7 @@ static void apply_cpuset(const struct limits *l, const struct cgroup *cg)
 			check_cpuset(w, l->cpuset);
 		return;
 	}
-	/* a v1 directory begins without CPUs and memory nodes, and takes no process then */
-	if (read_at(w.fd, "../cpuset.mems", text, sizeof(text)) < 0)
-		die_sys("--cpuset: read the parent's cpuset.mems");
-	put(w, "--cpuset", "cpuset.mems", "%s", text);
+	/* cgroup_claim made it the parent's set */
 	if (inf && read_at(w.fd, "../cpuset.cpus", text, sizeof(text)) < 0)
 		die_sys("--cpuset: read the parent's cpuset.cpus");
 	put(w, "--cpuset", "cpuset.cpus", "%s", inf ? text : l->cpuset);
@@ -652,4 +649,124 @@ void limits_set(const struct plan *p, struct cgroup *cg)
 	util_undo = put_back;
 	limits_apply(p, cg);
 	util_undo = NULL;
+}
+
+/* ---- accounting ---- */
+
+/* The number after a key of a "key value" file; without a key, of the file. ABSENT if it isn't there. */
+static uint64_t number_in(int dir_fd, const char *file, const char *key)
+{
+	char text[8192];
+	const char *p = text;
+	size_t n = strlen(key);
+
+	if (dir_fd < 0 || read_at(dir_fd, file, text, sizeof(text)) <= 0)
+		return ABSENT;
+	while (n && (strncmp(p, key, n) || p[n] != ' ')) {
+		p = strchr(p, '\n');
+		if (!p)
+			return ABSENT;
+		p++;
+	}
+	p += n + (n > 0);
+	return *p >= '0' && *p <= '9' ? strtoull(p, NULL, 10) : ABSENT;        /* "max" */
+}
+
+/* The sum of a key over all devices: "8:0 rbytes=1 wbytes=2 ..." in v2, "8:0 Read 1" in v1. */
+static uint64_t device_sum(int dir_fd, const char *file, const char *key)
+{
+	char text[16384];
+	uint64_t sum = 0;
+
+	if (dir_fd < 0 || read_at(dir_fd, file, text, sizeof(text)) < 0)
+		return ABSENT;
+	for (const char *p = text; (p = strstr(p, key)); p += strlen(key))
+		sum += strtoull(p + strlen(key), NULL, 10);
+	return sum;
+}
+
+/* v1 says 2^63 rounded to pages for "no limit". */
+static uint64_t v1_limit(uint64_t value)
+{
+	return value >= UINT64_MAX / 2 - 0xffff ? ABSENT : value;
+}
+
+static void memory_usage(const struct cgroup *cg, struct usage *u)
+{
+	struct where w = find(cg, "memory");
+	uint64_t both;
+
+	if (!w.v1) {
+		u->memory_bytes = number_in(w.fd, "memory.current", "");
+		u->memory_peak_bytes = number_in(w.fd, "memory.peak", "");      /* Linux 5.19 */
+		u->memory_limit_bytes = number_in(w.fd, "memory.max", "");
+		u->memory_hits = number_in(w.fd, "memory.events", "max");
+		u->oom_kills = number_in(w.fd, "memory.events", "oom_kill");
+		u->swap_bytes = number_in(w.fd, "memory.swap.current", "");
+		u->swap_limit_bytes = number_in(w.fd, "memory.swap.max", "");
+		return;
+	}
+	u->memory_bytes = number_in(w.fd, "memory.usage_in_bytes", "");
+	u->memory_peak_bytes = number_in(w.fd, "memory.max_usage_in_bytes", "");
+	u->memory_limit_bytes = v1_limit(number_in(w.fd, "memory.limit_in_bytes", ""));
+	u->memory_hits = number_in(w.fd, "memory.failcnt", "");
+	u->oom_kills = number_in(w.fd, "memory.oom_control", "oom_kill");
+	both = number_in(w.fd, "memory.memsw.usage_in_bytes", "");
+	u->swap_bytes = both == ABSENT ? ABSENT : both > u->memory_bytes ? both - u->memory_bytes : 0;
+	both = v1_limit(number_in(w.fd, "memory.memsw.limit_in_bytes", ""));
+	u->swap_limit_bytes = both == ABSENT ? ABSENT : both - u->memory_limit_bytes;
+}
+
+void limits_usage(const struct cgroup *cg, struct usage *u)
+{
+	struct where cpu = find(cg, "cpu"), pids = find(cg, "pids"), io = find(cg, "blkio");
+
+	/* the basic cpu.stat of v2 is there without any controller (Linux 4.15) */
+	u->cpu_user_us = number_in(cg->dir_fd, "cpu.stat", "user_usec");
+	u->cpu_system_us = number_in(cg->dir_fd, "cpu.stat", "system_usec");
+	u->throttled = number_in(cpu.fd, "cpu.stat", "nr_throttled");
+	u->throttled_us = number_in(cpu.fd, "cpu.stat", cpu.v1 ? "throttled_time" : "throttled_usec");
+	if (cpu.v1 && u->throttled_us != ABSENT)
+		u->throttled_us /= 1000;
+	memory_usage(cg, u);
+	u->pids = number_in(pids.fd, "pids.current", "");
+	u->pids_peak = number_in(pids.fd, "pids.peak", "");     /* Linux 6.1 */
+	u->pids_limit = number_in(pids.fd, "pids.max", "");
+	u->pids_hits = number_in(pids.fd, "pids.events", "max");
+	u->io_read_bytes = device_sum(io.fd, io.v1 ? "blkio.throttle.io_service_bytes_recursive" : "io.stat",
+				      io.v1 ? " Read " : " rbytes=");
+	u->io_write_bytes = device_sum(io.fd, io.v1 ? "blkio.throttle.io_service_bytes_recursive" : "io.stat",
+				       io.v1 ? " Write " : " wbytes=");
+}
+
+static void line_of(int dir_fd, const char *file, char *out, size_t size)
+{
+	if (read_at(dir_fd, file, out, size) < 0)
+		out[0] = '\0';
+	out[strcspn(out, "\n")] = '\0';
+}
+
+void limits_sched(const struct cgroup *cg, struct sched_text *t)
+{
+	struct where cpu = find(cg, "cpu"), set = find(cg, "cpuset");
+	uint64_t quota, period;
+
+	memset(t, 0, sizeof(*t));
+	line_of(set.fd, "cpuset.cpus", t->cpuset, sizeof(t->cpuset));
+	if (!cpu.v1) {
+		line_of(cpu.fd, "cpu.max", t->quota, sizeof(t->quota));
+		line_of(cpu.fd, "cpu.max.burst", t->burst, sizeof(t->burst));
+		line_of(cpu.fd, "cpu.weight", t->weight, sizeof(t->weight));
+		return;
+	}
+	quota = number_in(cpu.fd, "cpu.cfs_quota_us", "");      /* -1: ABSENT, no limit */
+	period = number_in(cpu.fd, "cpu.cfs_period_us", "");
+	if (quota != ABSENT)
+		snprintf(t->quota, sizeof(t->quota), "%llu %llu", (unsigned long long)quota,
+			 (unsigned long long)period);
+	else
+		snprintf(t->quota, sizeof(t->quota), "max %llu", (unsigned long long)period);
+	line_of(cpu.fd, "cpu.cfs_burst_us", t->burst, sizeof(t->burst));
+	snprintf(t->weight, sizeof(t->weight), "%llu",
+		 (unsigned long long)(number_in(cpu.fd, "cpu.shares", "") * 100 / 1024));
 }

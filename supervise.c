@@ -181,7 +181,7 @@ static void each_fd(const struct supervisor *s, void (*f)(int))
 	const struct cgroup *c = &s->cg;
 
 	f(s->ctl_fd); f(s->signal_fd); f(s->self_fd); f(s->guard_fd); f(s->status_fd); f(s->pid_dir_fd);
-	f(c->tree_fd); f(c->dir_fd); f(c->payload_fd); f(c->broker_fd); f(c->kill_fd);
+	f(c->tree_fd); f(c->claim_fd); f(c->lock_fd); f(c->dir_fd); f(c->payload_fd); f(c->broker_fd); f(c->kill_fd);
 	for (unsigned i = 0; i < c->n_v1; i++)
 		f(c->v1_dir_fd[i]);
 	f(s->net.tun_fd); f(s->net.lookup_link_fd); f(s->net.sockhash_fd);

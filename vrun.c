@@ -646,7 +646,7 @@ static _Noreturn void guest_enter(struct plan *p, const char *caller_cwd)
 	WALK(supervisor_steps, &r);
 	wait_for_exec(&r);
 
-	cgroup_publish(&sup.cg, sup.init_pid, getpid(), p);
+	cgroup_publish(&sup.cg, sup.init_pid, sup.ctl_fd, p);
 	supervise_status(&sup, "{\"event\":\"start\",\"name\":\"%s\",\"xid\":%u,\"pid\":%d,\"supervisor\":%d,\"cgroup\":\"%s\"}",
 			 sup.cg.name, sup.cg.xid, (int)sup.init_pid, (int)getpid(), sup.cg.path);
 	supervise_status(&sup, "{\"event\":\"exec\"}");

@@ -323,20 +323,25 @@ struct cgroup {                         /* plain data: travels in the supervisor
  * once the guest runs, before its exec into the waiting role. */
 void cgroup_sweep(void);
 void cgroup_claim(struct plan *p, struct cgroup *cg);   /* xid and name, atomically; directories; attributes */
-void cgroup_publish(struct cgroup *cg, pid_t init, pid_t supervisor, const struct plan *p);     /* attributes known late */
+void cgroup_publish(struct cgroup *cg, pid_t init, int ctl_fd, const struct plan *p);   /* attributes known late */
 void cgroup_enter(const struct cgroup *cg);     /* guest init, single-threaded: "0" to each v1 `tasks` */
 int cgroup_broker(struct cgroup *cg);   /* makes the broker's leaf on first use; its fd */
 bool cgroup_populated(const struct cgroup *cg);
 unsigned cgroup_count(const struct cgroup *cg); /* processes in the payload */
 void cgroup_kill(const struct cgroup *cg);      /* SIGKILL to all in the payload, thawed; returns at once */
 void cgroup_undo(struct cgroup *cg);    /* kills, waits until empty, removes all directories */
-/* The supervisor's exec into its waiting role: true before it (fds stay), false in the new image, same pid.
- * In between no process may share its descriptor table (CLONE_FILES): the lock would go with the old one. */
-void cgroup_inherit(struct cgroup *cg, bool inherit);
 void cgroup_close(struct cgroup *cg);   /* the fds only */
 ssize_t cgroup_attr(const struct cgroup *cg, const char *key, char *buf, size_t size);  /* NUL-terminated; -1: none */
 int cgroup_set_attr(const struct cgroup *cg, const char *key, const char *value);
 size_t cgroup_xids(uint32_t **out);     /* all that are claimed */
+bool cgroup_open(uint32_t xid, struct cgroup *cg);      /* a guest that is there */
+bool cgroup_find(const char *name_or_xid, struct cgroup *cg);
+pid_t cgroup_supervisor(const struct cgroup *cg);       /* 0: dead; -1: in a pid namespace out of sight */
+pid_t cgroup_init(const struct cgroup *cg);     /* guest init, as long as it is one of the guest's; else 0 */
+void cgroup_refresh(struct cgroup *cg); /* v1 directories that --set has added since */
+bool cgroup_freeze(const struct cgroup *cg, bool freeze);
+bool cgroup_frozen(const struct cgroup *cg);
+void cgroup_require(const struct plan *p, struct cgroup *cg);   /* --set: directories for limits it had none of */
 
 /* ---- limits.c: what a guest may use; written into cgroup.c's directories before the guest is born ---- */
 const char *limits_parse_rlimit(struct limits *l, const char *arg);
@@ -349,6 +354,19 @@ void limits_check(struct plan *p);
 void limits_apply(const struct plan *p, struct cgroup *cg);     /* all or die, naming flag and controller */
 void limits_set(const struct plan *p, struct cgroup *cg);       /* the same on a running guest; undone if a step fails */
 void limits_apply_rlimits(const struct plan *p, pid_t pid);     /* prlimit(2) as host root on guest init */
+/* What a guest has used. ABSENT: this kernel doesn't tell. */
+#define ABSENT UINT64_MAX
+struct usage {
+	uint64_t cpu_user_us, cpu_system_us, throttled, throttled_us;
+	uint64_t memory_bytes, memory_peak_bytes, memory_limit_bytes, memory_hits, oom_kills;
+	uint64_t swap_bytes, swap_limit_bytes;
+	uint64_t pids, pids_peak, pids_limit, pids_hits;
+	uint64_t io_read_bytes, io_write_bytes;
+};
+void limits_usage(const struct cgroup *cg, struct usage *u);
+/* The limits that hold, as text for --status; "" if there is none. */
+struct sched_text { char quota[64], burst[32], weight[32], cpuset[256]; };
+void limits_sched(const struct cgroup *cg, struct sched_text *t);
 void limits_apply_sysctl(const struct plan *p);                 /* in the guest's ipc namespace, as host root */
 
 /* ---- guests.c: the verbs on running guests ---- */
