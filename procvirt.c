@@ -12,15 +12,31 @@
  * CLOCK_BOOTTIME, /proc/uptime, the start times of processes and sysinfo(2) by one offset, in the vDSO too,
  * so that nothing has to be answered from user space and nothing can disagree. Its offsets are written
  * while no process is in it yet, by the builder, as the host's root.
+ *
+ * mem, cpu and load are files over the guest's /proc and /sys, which the supervisor serves (fuse.c) from its
+ * poll loop: texts (views.c) rendered from the guest's cgroups and limits, the host's own file as template. A
+ * text is made when somebody looks and the last one is older than FRESH_MS: 1000 guests that nobody looks at cost
+ * no wake-up, a thousand readers of one guest ten texts a second. The cgroups are read anew for each text, so
+ * a limit that is changed while the guest runs shows. What the supervisor opens are files of the host's /proc and
+ * of cgroups by descriptor, nothing that the guest could put in its way.
+ *
+ * CPUs keep their numbers: `online` lists as many as the quota is worth (1.5 CPUs are 2), `possible` and `present`
+ * all that its tasks may run on, since programs size per-CPU arrays by these and index them by sched_getcpu(3).
  */
 #define _GNU_SOURCE
 #include "vrun.h"
 #include "compat.h"
 
-#include <errno.h>
 #include <inttypes.h>
+#include <sched.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <linux/cgroupstats.h>
+#include <linux/genetlink.h>
+#include <linux/netlink.h>
 
 /* timens_offsets refuses a clock beyond KTIME_SEC_MAX / 2 (kernel/time/namespace.c): some 146 years. */
 static const uint64_t uptime_max_secs = (uint64_t)(INT64_MAX / 1000000000 / 2);
@@ -35,8 +51,7 @@ static const struct view_word hide_words[] = {
 };
 static const unsigned virt_default = VIRT_UPTIME | VIRT_MEM | VIRT_CPU | VIRT_LOAD;
 static const unsigned hide_default = HIDE_NET | HIDE_MOUNT | HIDE_PROC;
-/* What this file can do as of now; the rest is refused when asked for by name, and left out when not. */
-static const unsigned virt_built = VIRT_UPTIME;
+static const unsigned virt_files = VIRT_MEM | VIRT_CPU | VIRT_LOAD;
 
 /* ---- parsers ---- */
 
@@ -128,12 +143,14 @@ static void check_uptime(struct procvirt *v)
 	v->virt &= ~(unsigned)VIRT_UPTIME;
 }
 
-/* The first bit's word, for messages. */
-static const char *word_of(const struct view_word *w, unsigned mask)
+static void check_files(struct procvirt *v)
 {
-	while (w->word && !(w->bit & mask))
-		w++;
-	return w->word;
+	if (!(v->virt & virt_files) || !access("/dev/fuse", F_OK))
+		return;
+	if (v->virt_given)
+		die_sys("--virt: /dev/fuse (Linux 5.2, CONFIG_FUSE_FS; modprobe fuse)");
+	note("no /dev/fuse (CONFIG_FUSE_FS): the guest sees the host's memory, CPUs and load");
+	v->virt &= ~virt_files;
 }
 
 void procvirt_check(struct plan *p)
@@ -141,13 +158,12 @@ void procvirt_check(struct plan *p)
 	struct procvirt *v = &p->procvirt;
 
 	if (!v->virt_given)
-		v->virt = virt_default & virt_built;
+		v->virt = virt_default;
 	if (!v->hide_given)
 		v->hide = hide_default;
 	if (v->virt & VIRT_TIME)
 		die("--virt time: a clock of the guest's own is not in this version of vrun");
-	if (v->virt & ~virt_built)
-		die("--virt %s: not in this version of vrun", word_of(virt_words, v->virt & ~virt_built));
+	check_files(v);
 	check_uptime(v);
 
 	/* Its own network namespace (--ip none) shows the guest's network and nothing else. With the host's
@@ -163,39 +179,675 @@ void procvirt_check(struct plan *p)
 
 /* ---- uptime ---- */
 
-/* "boottime -1234 567\n": what a clock that shows `now` needs to show `secs` (time_namespaces(7)). */
-static void render_offset(char *buf, size_t room, const char *clock, const struct timespec *now, uint64_t secs)
-{
-	int64_t offset = (int64_t)secs - now->tv_sec;
-	long nsec = 0;
+enum { NS_PER_SEC = 1000000000 };
 
-	/* tv_nsec of an offset is 0..999999999, as in any struct timespec: borrow a second. */
-	if (now->tv_nsec) {
-		offset--;
-		nsec = 1000000000L - now->tv_nsec;
-	}
-	snprintf(buf, room, "%s %" PRId64 " %ld\n", clock, offset, nsec);
+static int64_t clock_ns(clockid_t id)
+{
+	struct timespec t;
+
+	clock_gettime(id, &t);
+	return (int64_t)t.tv_sec * NS_PER_SEC + t.tv_nsec;
 }
 
-void procvirt_apply_time(const struct plan *p)
+/* tv_nsec of an offset is 0..999999999, as in any struct timespec: seconds are rounded down. */
+static int64_t floor_secs(int64_t ns)
 {
-	static const struct { clockid_t id; const char *name; } clocks[] = {
-		{ CLOCK_MONOTONIC, "monotonic" }, { CLOCK_BOOTTIME, "boottime" },
-	};
+	return ns / NS_PER_SEC - (ns % NS_PER_SEC < 0);
+}
 
+static void write_offset(const char *clock, int64_t ns)
+{
+	char line[64];
+
+	snprintf(line, sizeof(line), "%s %" PRId64 " %" PRId64 "\n", clock, floor_secs(ns),
+		 ns - floor_secs(ns) * NS_PER_SEC);
+	if (write_at(host_proc_fd(), "self/timens_offsets", line))
+		die_sys("--uptime: write %s to /proc/self/timens_offsets", quote(line));
+}
+
+void procvirt_apply_time(const struct plan *p, const struct view *v)
+{
 	if (!(p->procvirt.virt & VIRT_UPTIME))
 		return;
 	/* The builder itself stays where it is: the new namespace is for its children, and its offsets can be
 	 * written until the first of them is born. */
 	if (unshare(CLONE_NEWTIME))
 		die_sys("--uptime: unshare(CLONE_NEWTIME)");
-	for (size_t i = 0; i < sizeof(clocks) / sizeof(*clocks); i++) {
-		struct timespec now;
-		char line[64];
+	write_offset("monotonic", v->monotonic_ns);
+	write_offset("boottime", v->boottime_ns);
+}
 
-		clock_gettime(clocks[i].id, &now);
-		render_offset(line, sizeof(line), clocks[i].name, &now, p->procvirt.uptime_secs);
-		if (write_at(host_proc_fd(), "self/timens_offsets", line))
-			die_sys("--uptime: write %s to /proc/self/timens_offsets", clocks[i].name);
+/* ---- numbers: from the host's /proc and the guest's cgroups ---- */
+
+enum { TEXT_MAX = 8192, LEVELS_MAX = 24 };
+
+/* A file of one number; `max` and -1, which mean none, and a missing file are UINT64_MAX. */
+static uint64_t read_number(int dir_fd, const char *file)
+{
+	char text[64];
+	uint64_t v;
+
+	if (dir_fd < 0 || read_at(dir_fd, file, text, sizeof(text)) <= 0)
+		return UINT64_MAX;
+	text[strcspn(text, "\n")] = '\0';
+	return parse_u64(text, 0, UINT64_MAX, &v) ? UINT64_MAX : v;
+}
+
+/* The path of `file` `level` directories up; false when there is no such file: above the topmost cgroup. */
+static bool read_above(int dir_fd, unsigned level, const char *file, char *text, size_t size)
+{
+	char path[LEVELS_MAX * 3 + 64] = "";
+
+	if (level >= LEVELS_MAX)
+		return false;
+	for (unsigned i = 0; i < level; i++)
+		memcpy(path + 3 * i, "../", 4);
+	snprintf(path + 3 * level, sizeof(path) - 3 * level, "%s", file);
+	return read_at(dir_fd, path, text, size) > 0;
+}
+
+/* The lowest limit on the way up: the guest's own, its caller's, and what systemd set above that. */
+static uint64_t lowest_limit(int dir_fd, const char *file)
+{
+	uint64_t lowest = UINT64_MAX, v;
+	char text[64];
+
+	for (unsigned level = 0; read_above(dir_fd, level, file, text, sizeof(text)); level++) {
+		text[strcspn(text, "\n")] = '\0';
+		if (!parse_u64(text, 0, UINT64_MAX, &v) && v < lowest)
+			lowest = v;
 	}
+	return lowest;
+}
+
+static uint64_t lower(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t known(uint64_t v)
+{
+	return v == UINT64_MAX ? 0 : v;
+}
+
+/* `text` holds memory.stat while n is used. */
+static void memory_numbers(const struct view *v, struct numbers *n, char *text, size_t size)
+{
+	const struct view_source *m = &v->memory;
+	char host[TEXT_MAX];
+	uint64_t limit, swap_limit;
+
+	if (read_at(host_proc_fd(), "meminfo", host, sizeof(host)) < 0)
+		return;
+	n->mem_total = views_parse_key(host, "MemTotal") * 1024;
+	n->swap_total = views_parse_key(host, "SwapTotal") * 1024;
+	if (m->dir_fd < 0 || read_at(m->dir_fd, "memory.stat", text, size) < 0)
+		return;
+	views_parse_memory_stat(text, m->v1, n);
+	if (m->v1) {
+		n->mem_used = known(read_number(m->dir_fd, "memory.usage_in_bytes"));
+		n->swap_used = views_parse_key(text, "total_swap");
+		limit = views_parse_key(text, "hierarchical_memory_limit");
+		swap_limit = views_parse_key(text, "hierarchical_memsw_limit");
+		/* of memory and swap together; without swap accounting there is no such line */
+		swap_limit = swap_limit > limit ? swap_limit - limit : limit < n->mem_total && swap_limit ? 0 : UINT64_MAX;
+	} else {
+		n->mem_used = known(read_number(m->dir_fd, "memory.current"));
+		n->swap_used = known(read_number(m->dir_fd, "memory.swap.current"));
+		limit = lowest_limit(m->dir_fd, "memory.max");
+		swap_limit = lowest_limit(m->dir_fd, "memory.swap.max");
+	}
+	n->mem_total = lower(n->mem_total, limit);
+	n->swap_total = lower(n->swap_total, swap_limit);
+}
+
+/* Whole CPUs that a quota is worth, the lowest on the way up; UINT_MAX: no quota. */
+static unsigned quota_cpus(const struct view_source *c)
+{
+	unsigned lowest = UINT32_MAX;
+	char text[64], period_text[64];
+
+	for (unsigned level = 0; c->dir_fd >= 0; level++) {
+		uint64_t quota, period;
+		char *space;
+
+		if (!read_above(c->dir_fd, level, c->v1 ? "cpu.cfs_quota_us" : "cpu.max", text, sizeof(text)))
+			break;
+		text[strcspn(text, "\n")] = '\0';
+		space = strchr(text, ' ');
+		if (c->v1 && !read_above(c->dir_fd, level, "cpu.cfs_period_us", period_text, sizeof(period_text)))
+			break;
+		period_text[c->v1 ? strcspn(period_text, "\n") : 0] = '\0';
+		if (space)
+			*space = '\0';
+		if (parse_u64(text, 1, UINT32_MAX, &quota) ||
+		    parse_u64(c->v1 ? period_text : space ? space + 1 : "", 1, UINT32_MAX, &period))
+			continue;
+		lowest = (unsigned)lower(lowest, (quota + period - 1) / period);
+	}
+	return lowest;
+}
+
+static void cpu_numbers(const struct view *v, struct numbers *n)
+{
+	char text[TEXT_MAX];
+	const char *file = v->cpuset.v1 ? "cpuset.effective_cpus" : "cpuset.cpus.effective";
+
+	/* Without a cpuset of its own the guest has its caller's, and the affinity that taskset(1) gave it. */
+	if (v->cpuset.dir_fd < 0 || read_at(v->cpuset.dir_fd, file, text, sizeof(text)) <= 0 ||
+	    !views_parse_cpus(text, n->allowed) || !views_count_cpus(n->allowed)) {
+		memset(n->allowed, 0, sizeof(n->allowed));
+		if (syscall(SYS_sched_getaffinity, 0, sizeof(n->allowed), n->allowed) < 0)
+			n->allowed[0] = 1;
+	}
+	views_first_cpus(n->allowed, quota_cpus(&v->cpu), n->online);
+	if (read_at(v->payload_fd, "cpu.stat", text, sizeof(text)) < 0)
+		return;
+	n->user_us = views_parse_key(text, "user_usec") - v->user_base_us;
+	n->system_us = views_parse_key(text, "system_usec") - v->system_base_us;
+	n->nice_us = views_parse_key(text, "nice_usec") - v->nice_base_us;
+	n->user_us -= lower(n->nice_us, n->user_us);    /* Linux 6.11: user_usec has it, too */
+}
+
+static void disk_numbers(const struct view *v, struct numbers *n)
+{
+	char text[TEXT_MAX];
+
+	if (v->io.dir_fd < 0)
+		return;
+	if (!v->io.v1) {
+		if (read_at(v->io.dir_fd, "io.stat", text, sizeof(text)) > 0)
+			views_parse_io_stat(text, n);
+		return;
+	}
+	if (read_at(v->io.dir_fd, "blkio.throttle.io_service_bytes_recursive", text, sizeof(text)) > 0)
+		views_parse_blkio(text, true, n);
+	if (read_at(v->io.dir_fd, "blkio.throttle.io_serviced_recursive", text, sizeof(text)) > 0)
+		views_parse_blkio(text, false, n);
+}
+
+/* ---- the guest's tasks, and the load ---- */
+
+struct tasks { unsigned running, uninterruptible, io_wait, total; };
+
+/* One netlink exchange; answers are there when send(2) returns. The attributes' length, or -1. */
+static ssize_t genl_ask(int sock, uint16_t family, uint8_t command, uint16_t attr, const void *value, size_t len,
+			void *answer, size_t room)
+{
+	struct { struct nlmsghdr h; struct genlmsghdr g; struct nlattr a; char value[32]; } q = {
+		.h = { .nlmsg_len = (uint32_t)(NLMSG_HDRLEN + GENL_HDRLEN + NLA_HDRLEN + NLA_ALIGN(len)),
+		       .nlmsg_type = family, .nlmsg_flags = NLM_F_REQUEST },
+		.g = { .cmd = command, .version = 1 },
+		.a = { .nla_len = (uint16_t)(NLA_HDRLEN + len), .nla_type = attr },
+	};
+	struct { struct nlmsghdr h; struct genlmsghdr g; char attrs[2048]; } a;
+	ssize_t n;
+
+	memcpy(q.value, value, len);
+	if (send(sock, &q, q.h.nlmsg_len, 0) < 0)
+		return -1;
+	n = recv(sock, &a, sizeof(a), MSG_DONTWAIT);
+	if (n < (ssize_t)offsetof(__typeof__(a), attrs) || a.h.nlmsg_type != family)
+		return -1;
+	n -= (ssize_t)offsetof(__typeof__(a), attrs);
+	if ((size_t)n > room)
+		return -1;
+	memcpy(answer, a.attrs, (size_t)n);
+	return n;
+}
+
+/* The payload of the first attribute of this type. */
+static bool genl_attr(const char *attrs, ssize_t len, uint16_t type, void *out, size_t size)
+{
+	struct nlattr a;
+
+	for (ssize_t at = 0; at + (ssize_t)sizeof(a) <= len; at += NLA_ALIGN(a.nla_len)) {
+		memcpy(&a, attrs + at, sizeof(a));
+		if (a.nla_len < sizeof(a) || at + a.nla_len > len)
+			return false;
+		if ((a.nla_type & NLA_TYPE_MASK) != type || a.nla_len < sizeof(a) + size)
+			continue;
+		memcpy(out, attrs + at + sizeof(a), size);
+		return true;
+	}
+	return false;
+}
+
+/* CGROUPSTATS over taskstats (Linux 2.6.24, CONFIG_TASKSTATS): 5 us for 10 tasks, 90 for 1000, where a walk through
+ * /proc takes 140 and 14000 (VIEWS.md D). It takes directories of v1 alone; any hierarchy will do. */
+static bool tasks_by_cgroupstats(const struct view *v, struct tasks *t)
+{
+	static int sock = -1;
+	static uint16_t family;
+	char attrs[2048];
+	struct cgroupstats s;
+	_cleanup_fd_ int dir = -1;
+	uint32_t fd;
+	ssize_t n;
+
+	if (v->tasks_fd < 0)
+		return false;
+	if (sock < 0) {
+		sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
+		if (sock < 0)
+			return false;
+		n = genl_ask(sock, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, CTRL_ATTR_FAMILY_NAME, TASKSTATS_GENL_NAME,
+			     sizeof(TASKSTATS_GENL_NAME), attrs, sizeof(attrs));
+		if (!genl_attr(attrs, n, CTRL_ATTR_FAMILY_ID, &family, sizeof(family)))
+			family = 0;
+	}
+	dir = openat(v->tasks_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (!family || dir < 0)
+		return false;
+	fd = (uint32_t)dir;
+	n = genl_ask(sock, family, CGROUPSTATS_CMD_GET, CGROUPSTATS_CMD_ATTR_FD, &fd, sizeof(fd), attrs, sizeof(attrs));
+	if (!genl_attr(attrs, n, CGROUPSTATS_TYPE_CGROUP_STATS, &s, sizeof(s)))
+		return false;
+	t->running = (unsigned)s.nr_running;
+	t->uninterruptible = (unsigned)s.nr_uninterruptible;
+	t->io_wait = (unsigned)s.nr_io_wait;
+	t->total = (unsigned)(s.nr_sleeping + s.nr_running + s.nr_stopped + s.nr_uninterruptible);
+	return true;
+}
+
+static char task_state(uint64_t tid)
+{
+	char path[40], text[512], *end;
+
+	snprintf(path, sizeof(path), "%" PRIu64 "/stat", tid);
+	if (read_at(host_proc_fd(), path, text, sizeof(text)) <= 0)
+		return 0;
+	end = strrchr(text, ')');
+	return end && end[1] ? end[2] : 0;
+}
+
+/* 14 us a task: only for as many as fit into a page of thread ids, and not where --init made cgroups below. */
+static bool tasks_by_walk(const struct view *v, struct tasks *t)
+{
+	char text[2048];
+
+	if (read_at(v->payload_fd, "cgroup.stat", text, sizeof(text)) < 0 || views_parse_key(text, "nr_descendants") ||
+	    read_at(v->payload_fd, "cgroup.threads", text, sizeof(text)) < 0)
+		return false;
+	for (char *line = text, *next; *line; line = next) {
+		uint64_t tid;
+		char state;
+
+		next = line + strcspn(line, "\n");
+		if (*next)
+			*next++ = '\0';
+		if (parse_u64(line, 1, INT32_MAX, &tid))
+			continue;
+		state = task_state(tid);
+		t->total += state != 0;
+		t->running += state == 'R';
+		t->uninterruptible += state == 'D';
+	}
+	return true;
+}
+
+struct load_state { struct load load; uint64_t at_ns, busy_us; };
+
+/* Where tasks can't be counted: how many CPUs were busy for the guest since the last look, and the share of the time in
+ * which somebody waited for one (PSI, Linux 4.20). Misses tasks that wait for a disk. In 1/2048. */
+static uint64_t active_by_accounting(const struct view *v, struct load_state *s, uint64_t now_ns)
+{
+	char text[1024];
+	uint64_t busy = 0, active = 0;
+	char *total;
+
+	if (read_at(v->payload_fd, "cpu.stat", text, sizeof(text)) > 0)
+		busy = views_parse_key(text, "usage_usec");
+	if (read_at(v->payload_fd, "cpu.pressure", text, sizeof(text)) > 0 && (total = strstr(text, "total=")))
+		busy += strtoull(total + strlen("total="), NULL, 10);
+	if (now_ns > s->at_ns && busy > s->busy_us)
+		active = (busy - s->busy_us) * 2048 * 1000 / (now_ns - s->at_ns);
+	s->at_ns = now_ns;
+	s->busy_us = busy;
+	return active;
+}
+
+/* The state is a memfd, since supervisor and broker both look: who comes while the other is at it takes what is there. */
+static void load_numbers(const struct view *v, struct numbers *n, const struct tasks *t, bool counted)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct load_state s;
+	uint64_t now = (uint64_t)clock_ns(CLOCK_MONOTONIC);
+
+	if (v->load_fd < 0 || pread(v->load_fd, &s, sizeof(s), 0) != sizeof(s))
+		return;
+	if (now - s.load.at_ns >= 5ULL * NS_PER_SEC && fcntl(v->load_fd, F_SETLK, &lock) == 0) {
+		uint64_t active = counted ? (t->running + t->uninterruptible) * 2048ULL :
+			active_by_accounting(v, &s, now);
+
+		if (views_load_tick(&s.load, now, active) && pwrite(v->load_fd, &s, sizeof(s), 0) < 0)
+			return;
+		lock.l_type = F_UNLCK;
+		fcntl(v->load_fd, F_SETLK, &lock);
+	}
+	memcpy(n->load, s.load.avg, sizeof(n->load));
+}
+
+static void task_numbers(const struct view *v, struct numbers *n)
+{
+	struct tasks t = { 0 };
+	bool counted = tasks_by_cgroupstats(v, &t) || tasks_by_walk(v, &t);
+	uint64_t pids = read_number(v->payload_fd, "pids.current");
+
+	n->running = t.running;
+	n->blocked = t.io_wait ? t.io_wait : t.uninterruptible;
+	n->tasks = counted ? t.total : (unsigned)known(pids);
+	n->last_pid = v->last_pid > n->tasks ? v->last_pid : n->tasks;
+	load_numbers(v, n, &t, counted);
+}
+
+static void time_numbers(const struct view *v, struct numbers *n)
+{
+	n->uptime_ns = (uint64_t)(clock_ns(CLOCK_BOOTTIME) + v->boottime_ns);
+	n->boot_offset_secs = floor_secs(v->boottime_ns);
+}
+
+/* ---- the files ---- */
+
+enum { FRESH_MS = 100, HOST_FILE_MAX = 16 << 20 };
+
+static size_t render_online(char *buf, size_t room, const struct numbers *n, const char *host)
+{
+	(void)host;
+	return views_render_cpulist(buf, room, n->online);
+}
+
+static size_t render_allowed(char *buf, size_t room, const struct numbers *n, const char *host)
+{
+	(void)host;
+	return views_render_cpulist(buf, room, n->allowed);
+}
+
+enum { N_MEMORY = 1, N_CPU = 2, N_TASKS = 4, N_DISK = 8 };
+static const struct view_file {
+	const char *name;
+	const char *path;               /* in the guest */
+	const char *host;               /* the template, below the host's /proc; NULL: none is needed */
+	unsigned virt, numbers;
+	size_t (*render)(char *buf, size_t room, const struct numbers *n, const char *host);
+} view_files[VIEW_FILES] = {
+	{ "meminfo", "/proc/meminfo", "meminfo", VIRT_MEM, N_MEMORY, views_render_meminfo },
+	{ "swaps", "/proc/swaps", "swaps", VIRT_MEM, N_MEMORY, views_render_swaps },
+	{ "vmstat", "/proc/vmstat", "vmstat", VIRT_MEM, N_MEMORY, views_render_vmstat },
+	{ "stat", "/proc/stat", "stat", VIRT_CPU, N_CPU | N_TASKS, views_render_stat },
+	{ "cpuinfo", "/proc/cpuinfo", "cpuinfo", VIRT_CPU, N_CPU, views_render_cpuinfo },
+	{ "uptime", "/proc/uptime", NULL, VIRT_CPU, N_CPU, views_render_uptime },
+	{ "diskstats", "/proc/diskstats", "diskstats", VIRT_CPU, N_DISK, views_render_diskstats },
+	{ "loadavg", "/proc/loadavg", NULL, VIRT_LOAD, N_TASKS, views_render_loadavg },
+	{ "online", "/sys/devices/system/cpu/online", NULL, VIRT_CPU, N_CPU, render_online },
+	{ "possible", "/sys/devices/system/cpu/possible", NULL, VIRT_CPU, N_CPU, render_allowed },
+	{ "present", "/sys/devices/system/cpu/present", NULL, VIRT_CPU, N_CPU, render_allowed },
+};
+
+/* What was last served. Not part of struct view: after the supervisor's exec it is made anew. */
+static struct generation { char *text; size_t size; uint64_t made_ns, mtime_ns; } generations[VIEW_FILES];
+
+/* All of a file of the host's /proc, whose size nobody knows before; NULL if there's no such file or no memory. */
+static char *read_host(const char *name)
+{
+	for (size_t size = TEXT_MAX; size <= HOST_FILE_MAX; size *= 4) {
+		char *text = malloc(size);
+
+		if (!text)
+			return NULL;
+		if (read_at(host_proc_fd(), name, text, size) >= 0)
+			return text;
+		free(text);
+		if (errno != EFBIG)
+			return NULL;
+	}
+	return NULL;
+}
+
+static void gather(const struct view *v, unsigned what, struct numbers *n, char *memory_stat, size_t size)
+{
+	time_numbers(v, n);
+	if (what & N_MEMORY)
+		memory_numbers(v, n, memory_stat, size);
+	if (what & N_CPU)
+		cpu_numbers(v, n);
+	if (what & N_TASKS)
+		task_numbers(v, n);
+	if (what & N_DISK)
+		disk_numbers(v, n);
+}
+
+/* The text of now; NULL if it can't be made. */
+static char *render(const struct view *v, const struct view_file *f, size_t *len)
+{
+	char memory_stat[TEXT_MAX], *host = f->host ? read_host(f->host) : NULL, *text = NULL;
+	struct numbers n = { 0 };
+	size_t room = 512;
+
+	if (f->host && !host)
+		return NULL;
+	gather(v, f->numbers, &n, memory_stat, sizeof(memory_stat));
+	for (;;) {
+		char *more = realloc(text, room);
+
+		if (!more) {
+			free(text);
+			text = NULL;
+			break;
+		}
+		text = more;
+		*len = f->render(text, room, &n, host);
+		if (*len <= room)
+			break;
+		room = *len;
+	}
+	free(host);
+	return text;
+}
+
+/* A text that says the same is the same generation: the kernel keeps its pages. If there's no source or no memory, the
+ * last one stands. */
+static void renew(const struct view *v, size_t i, uint64_t now_ns)
+{
+	struct generation *g = &generations[i];
+	uint64_t real = (uint64_t)clock_ns(CLOCK_REALTIME);
+	size_t len = 0;
+	char *text = render(v, &view_files[i], &len);
+
+	g->made_ns = now_ns;
+	if (!text)
+		return;
+	if (g->text && len == g->size && !memcmp(g->text, text, len)) {
+		free(text);
+		return;
+	}
+	free(g->text);
+	g->text = text;
+	g->size = len;
+	g->mtime_ns = real > g->mtime_ns ? real : g->mtime_ns + 1;
+}
+
+/* The last process of the guest that we know of, on its own numbers: the kernel doesn't tell another pid namespace. */
+static void see_pid(struct view *v, uint32_t pid)
+{
+	char path[32], text[4096], *ids;
+	uint64_t last = 0;
+
+	snprintf(path, sizeof(path), "%u/status", pid);
+	if (!pid || read_at(host_proc_fd(), path, text, sizeof(text)) <= 0 || !(ids = strstr(text, "\nNSpid:")))
+		return;
+	for (ids += strlen("\nNSpid:"); *ids && *ids != '\n'; ids++)
+		last = *ids == '\t' ? 0 : last * 10 + (uint64_t)(*ids - '0');
+	if (last > v->last_pid && last < INT32_MAX)
+		v->last_pid = (uint32_t)last;
+}
+
+/* In a moment of the start the kernel may know a size from before our exec: the lines that fit, and no half one. */
+static void cut_to(struct generation *g, size_t told)
+{
+	char *text = realloc(g->text, told + 1);
+	size_t end = told < g->size ? told : g->size;
+
+	if (!text)
+		return;
+	if (end < g->size)
+		while (end && text[end - 1] != '\n')
+			end--;
+	memset(text + end, '\n', told - end);
+	g->text = text;
+	g->size = told;
+}
+
+static void look(void *context, size_t i, uint32_t pid, bool fresh, struct fuse_file *f)
+{
+	struct view *v = context;
+	struct generation *g = &generations[i];
+	const uint64_t now = (uint64_t)clock_ns(CLOCK_MONOTONIC), valid = FRESH_MS * 1000000ULL;
+
+	if (fresh ? !g->text || now - g->made_ns >= valid : !g->text) {
+		if (fresh && view_files[i].numbers & N_TASKS)
+			see_pid(v, pid);
+		renew(v, i, now);
+		if (!fresh && g->text && v->told_size[i] != g->size)
+			cut_to(g, v->told_size[i]);
+	}
+	if (fresh)
+		v->told_size[i] = (uint32_t)g->size;
+	*f = (struct fuse_file){
+		.text = g->text, .size = g->text ? g->size : 0, .mtime_ns = g->mtime_ns,
+		.valid_ns = g->made_ns + valid > now ? g->made_ns + valid - now : 0,
+	};
+}
+
+/* ---- open, hand over, serve ---- */
+
+/* The names of the files that this guest has; node numbers count all of them, so that both sides agree. */
+static void view_names(const char *names[VIEW_FILES])
+{
+	for (size_t i = 0; i < VIEW_FILES; i++)
+		names[i] = view_files[i].name;
+}
+
+/* The guest's directory in v1, if it has one there, else in cgroup2, if `file` says that the controller is on. */
+static struct view_source find_source(const struct cgroup *cg, const char *v1_name, const char *file)
+{
+	for (unsigned i = 0; i < cg->n_v1; i++)
+		if (!strcmp(cg->v1_name[i], v1_name))
+			return (struct view_source){ cg->v1_dir_fd[i], true };
+	if (faccessat(cg->dir_fd, file, F_OK, 0))
+		return (struct view_source){ -1, false };
+	return (struct view_source){ cg->dir_fd, false };
+}
+
+static void find_sources(const struct cgroup *cg, struct view *v)
+{
+	char text[1024];
+
+	v->memory = find_source(cg, "memory", "memory.current");
+	v->cpu = find_source(cg, "cpu", "cpu.max");
+	v->cpuset = find_source(cg, "cpuset", "cpuset.cpus.effective");
+	v->io = find_source(cg, "blkio", "io.stat");
+	v->tasks_fd = cg->n_v1 ? cg->v1_dir_fd[0] : -1;
+	v->payload_fd = cg->payload_fd;
+	if (read_at(v->payload_fd, "cpu.stat", text, sizeof(text)) > 0) {
+		v->user_base_us = views_parse_key(text, "user_usec");
+		v->system_base_us = views_parse_key(text, "system_usec");
+		v->nice_base_us = views_parse_key(text, "nice_usec");
+	}
+}
+
+static void start_load(struct view *v)
+{
+	struct load_state s = { .load = { .at_ns = (uint64_t)clock_ns(CLOCK_MONOTONIC) } };
+	int fd = memfd_create("vrun-load", MFD_CLOEXEC);
+
+	s.at_ns = s.load.at_ns;
+	if (fd < 0 || write_all(fd, &s, sizeof(s)) < 0)
+		die_sys("--virt load: keep the load average");
+	v->load_fd = fd;
+}
+
+/* A view that only informs and was not asked for by name: a line instead of an end. */
+static void open_failed(const struct procvirt *p, struct view *v, const char *what)
+{
+	if (p->virt_given)
+		die_sys("--virt: %s", what);
+	note("%s: %s; the guest sees the host's memory, CPUs and load", what, strerror(errno));
+	v->virt &= ~virt_files;
+}
+
+void procvirt_open(const struct plan *p, const struct cgroup *cg, struct view *v)
+{
+	const struct procvirt *pv = &p->procvirt;
+	const char *what;
+
+	*v = (struct view){ .virt = pv->virt, .device_fd = -1, .mount_fd = -1, .load_fd = -1, .payload_fd = -1,
+			    .tasks_fd = -1, .memory = { -1, false }, .cpu = { -1, false }, .cpuset = { -1, false },
+			    .io = { -1, false } };
+	if (v->virt & VIRT_UPTIME) {
+		v->monotonic_ns = (int64_t)pv->uptime_secs * NS_PER_SEC - clock_ns(CLOCK_MONOTONIC);
+		v->boottime_ns = (int64_t)pv->uptime_secs * NS_PER_SEC - clock_ns(CLOCK_BOOTTIME);
+	}
+	if (!(v->virt & virt_files))
+		return;
+	find_sources(cg, v);
+	if (v->virt & VIRT_MEM && v->memory.dir_fd < 0) {
+		if (pv->virt_given)
+			die("--virt mem: the guest has no memory cgroup");
+		v->virt &= ~(unsigned)VIRT_MEM;
+	}
+	v->mount_fd = fuse_mount(&v->device_fd, &what);
+	if (v->mount_fd < 0)
+		open_failed(pv, v, what);
+	if (v->virt & VIRT_LOAD)
+		start_load(v);
+}
+
+size_t procvirt_overmounts(const struct view *v, struct overmount *out, size_t room)
+{
+	const char *names[VIEW_FILES];
+	int fds[VIEW_FILES];
+	size_t n = 0;
+
+	if (v->mount_fd < 0)
+		return 0;
+	for (size_t i = 0; i < VIEW_FILES; i++) {
+		if (!(view_files[i].virt & v->virt) || n == room)
+			continue;
+		names[n] = view_files[i].name;
+		out[n++].path = view_files[i].path;
+	}
+	if (fuse_pieces(v->mount_fd, names, n, fds) < 0)
+		die_sys("--virt: take the views' files");
+	for (size_t i = 0; i < n; i++)
+		out[i].fd = fds[i];
+	return n;
+}
+
+void procvirt_serve(struct view *v)
+{
+	const char *names[VIEW_FILES];
+	const struct fuse_tree tree = { names, VIEW_FILES, v, look };
+
+	view_names(names);
+	if (v->device_fd >= 0 && !fuse_serve(v->device_fd, &tree))
+		close_fd(&v->device_fd);
+}
+
+void procvirt_close(struct view *v)
+{
+	close_fd(&v->device_fd);
+	close_fd(&v->mount_fd);
+	close_fd(&v->load_fd);
+}
+
+/* ---- sysinfo(2) ---- */
+
+size_t procvirt_sysinfo(struct view *v, void *out, bool abi_32)
+{
+	char memory_stat[TEXT_MAX];
+	struct numbers n = { 0 };
+
+	gather(v, N_MEMORY | N_TASKS, &n, memory_stat, sizeof(memory_stat));
+	return views_sysinfo(out, &n, abi_32);
 }

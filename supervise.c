@@ -2,7 +2,7 @@
 /*
  * supervise.c: the process that waits.
  *
- * One thread, one poll loop: the caller's signals, guest init's messages, the guest's terminal, and the
+ * One thread, one poll loop: the caller's signals, guest init's messages, the guest's terminal and views, and the
  * first call that a filter of the guest notifies (which makes the broker). It lives in the host's namespaces
  * and in the caller's cgroup, never reads the guest's memory and opens no path of the guest.
  *
@@ -185,6 +185,7 @@ static void each_fd(const struct supervisor *s, void (*f)(int))
 	for (unsigned i = 0; i < c->n_v1; i++)
 		f(c->v1_dir_fd[i]);
 	f(s->net.tun_fd); f(s->net.lookup_link_fd); f(s->net.sockhash_fd);
+	f(s->view.device_fd); f(s->view.load_fd);
 	f(s->tty.master_fd);
 	f(s->tty.slave_fd);
 	if (s->tty.term_fd > 2)
@@ -287,6 +288,7 @@ void supervise_undo(struct supervisor *s)
 	end_child(&s->init_pid);
 	end_child(&s->broker_pid);
 	end_child(&s->guard_pid);       /* last: until here it would do this for us */
+	procvirt_close(&s->view);
 	net_undo(&s->net);
 	cgroup_undo(&s->cg);
 	remove_pid_file(s);
@@ -554,10 +556,11 @@ void supervise(struct supervisor *s)
 			{ .fd = s->signal_fd, .events = POLLIN },
 			{ .fd = s->ctl_fd, .events = POLLIN },
 			{ .fd = watch ? s->broker.listener_fd : -1, .events = POLLIN },
+			{ .fd = s->view.device_fd, .events = POLLIN },
 		};
-		size_t n_tty = tty_poll(&s->tty, fds + 3, 4);
+		size_t n_tty = tty_poll(&s->tty, fds + 4, 4);
 
-		if (poll(fds, 3 + n_tty, timeout_ms(s)) < 0 && errno != EINTR)
+		if (poll(fds, 4 + n_tty, timeout_ms(s)) < 0 && errno != EINTR)
 			die_sys("poll");
 		if (fds[1].revents)
 			on_message(s);
@@ -567,7 +570,9 @@ void supervise(struct supervisor *s)
 			spawn_broker(s);
 		else if (fds[2].revents)
 			close_fd(&s->broker.listener_fd);       /* nobody is left under the filter */
-		tty_ready(&s->tty, fds + 3, n_tty);
+		if (fds[3].revents)
+			procvirt_serve(&s->view);
+		tty_ready(&s->tty, fds + 4, n_tty);
 		on_time(s);
 	}
 }

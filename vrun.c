@@ -75,6 +75,7 @@ static bool own_uts(const struct plan *p) { return own(p, NS_UTS); }
 static bool own_cgroup(const struct plan *p) { return own(p, NS_CGROUP); }
 static bool own_net(const struct plan *p) { return p->net.mode == IP_NONE && own(p, NS_NET); }
 static bool own_time(const struct plan *p) { return p->procvirt.virt & VIRT_UPTIME; }
+static bool has_view(const struct plan *p) { return p->procvirt.virt != 0; }
 static bool host_net(const struct plan *p) { return p->net.mode != IP_NONE; }
 static bool ip_list(const struct plan *p) { return p->net.mode == IP_LIST; }
 static bool joins(const struct plan *p) { return p->context.join != 0; }
@@ -100,6 +101,7 @@ static void claim(struct run *r)
 }
 
 static void limit(struct run *r) { limits_apply(r->plan, &r->sup->cg); }
+static void open_view(struct run *r) { procvirt_open(r->plan, &r->sup->cg, &r->sup->view); }
 static void filter_addresses(struct run *r) { net_apply(r->plan, &r->sup->cg, &r->sup->net); }
 static void guard(struct run *r) { supervise_guard(r->sup); }
 
@@ -170,7 +172,7 @@ static void name_host(struct run *r)
 		die_sys("--hostname %s", quote(h));
 }
 
-static void set_time(struct run *r) { procvirt_apply_time(r->plan); }
+static void set_time(struct run *r) { procvirt_apply_time(r->plan, &r->sup->view); }
 static void own_loopback(struct run *r) { net_apply_own(r->plan, r->id_base); }
 static void set_sysctl(struct run *r) { limits_apply_sysctl(r->plan); }
 
@@ -245,6 +247,7 @@ static void build_tree(struct run *r)
 {
 	struct build *b = &r->build;
 	const struct plan *p = r->plan;
+	struct overmount over[VIEW_FILES];
 	bool joined_pid = p->context.join & NS_PID;
 
 	b->plan = p;
@@ -255,6 +258,8 @@ static void build_tree(struct run *r)
 	b->cgroup_delegated = p->context.init;
 	b->own_net = own_net(p);
 	b->want_pty = tty_wanted(&r->sup->tty);
+	b->over = over;
+	b->n_over = procvirt_overmounts(&r->sup->view, over, VIEW_FILES);
 	root_apply(b);
 }
 
@@ -420,6 +425,7 @@ static void guest_init(struct run *r)
 	close(r->ctl_fd[0]);
 	close(r->go_fd[0]);
 	close_fd(&r->sup->guard_fd);    /* or the guard would never see it close */
+	procvirt_close(&r->sup->view);  /* or a reader would wait for a supervisor that is gone */
 	WALK(init_steps, r);
 	_exit(EXIT_VRUN);
 }
@@ -451,6 +457,7 @@ static void build(struct run *r)
 static const struct step supervisor_steps[] = {
 	{ "claim the context id and the name; make its cgroup", "cgroup2; Linux 4.5", always, claim },
 	{ "write its limits", "the limits' cgroup controllers", always, limit },
+	{ "make the guest's view of uptime, memory, CPUs and load (FUSE)", "Linux 5.2", has_view, open_view },
 	{ "load or find the address programs, attach them, fill their configuration", "CONFIG_CGROUP_BPF", ip_list, filter_addresses },
 	{ "make a sealed copy of vrun for the guest's first exec", "Linux 3.17", needs_copy, copy_self },
 	{ "start the guard that ends the guest with the supervisor", "Linux 5.14 (cgroup.kill)", needs_guard, guard },
@@ -534,12 +541,15 @@ static void wait_for_exec(struct run *r)
 			{ .fd = s->ctl_fd, .events = POLLIN },
 			{ .fd = r->error_fd[0], .events = POLLIN },
 			{ .fd = s->signal_fd, .events = POLLIN },
+			{ .fd = s->view.device_fd, .events = POLLIN },
 		};
 
 		if (started || ctl_closed)
 			fds[0].fd = -1;         /* what comes after CTL_STARTED is for supervise() */
-		if (poll(fds, 3, -1) < 0 && errno != EINTR)
+		if (poll(fds, 4, -1) < 0 && errno != EINTR)
 			die_sys("poll");
+		if (fds[3].revents)
+			procvirt_serve(&s->view);       /* the builder waits for it */
 		if (fds[0].revents) {
 			switch (start_message(r)) {
 			case 0: ctl_closed = true; break;
@@ -554,6 +564,7 @@ static void wait_for_exec(struct run *r)
 	}
 	check_error_pipe(r, started);
 	close_fd(&r->error_fd[0]);
+	close_fd(&s->view.mount_fd);    /* the guest has its pieces */
 	if (s->init_mode)
 		close_fd(&s->ctl_fd);
 }
@@ -565,6 +576,7 @@ static struct supervisor sup = {
 	.cg = { .tree_fd = -1, .dir_fd = -1, .payload_fd = -1, .broker_fd = -1, .kill_fd = -1 },
 	.net = { .tun_fd = -1, .lookup_link_fd = -1, .sockhash_fd = -1 },
 	.tty = { .master_fd = -1, .term_fd = -1, .in_fd = -1, .out_fd = -1, .slave_fd = -1 },
+	.view = { .device_fd = -1, .mount_fd = -1, .load_fd = -1 },
 	.broker = { .listener_fd = -1, .uts_fd = -1, .net_fd = -1, .cgroup_fd = -1 },
 };
 

@@ -389,12 +389,96 @@ void net_apply_scope(const struct plan *p);     /* guest init: Landlock scope fo
 void net_undo(struct net_state *st);
 void net_check_inherited(const struct plan *p); /* sockets among fds 0-2 and --keep-fd */
 
+/* ---- views.c: the kernel's text to numbers, numbers to a guest's text. Pure; knows no concern ---- */
+enum { VIEWS_CPU_WORDS = 128 };         /* 8192 CPUs: the most that Linux is built for (CONFIG_NR_CPUS) */
+struct stat_line { const char *name; size_t len; uint64_t value; };
+struct disk_numbers { uint32_t major, minor; uint64_t read_bytes, write_bytes, reads, writes; };
+struct numbers {                        /* what a guest's views are rendered from */
+	uint64_t mem_total, mem_used, swap_total, swap_used;    /* bytes */
+	struct stat_line memory[128]; size_t n_memory;          /* memory.stat, in cgroup2's words */
+	uint64_t online[VIEWS_CPU_WORDS];       /* as many as the quota is worth, of */
+	uint64_t allowed[VIEWS_CPU_WORDS];      /* where its tasks may run: what sched_getcpu(3) may say */
+	uint64_t user_us, nice_us, system_us;
+	uint64_t uptime_ns;
+	int64_t boot_offset_secs;               /* of the guest's boottime clock against the host's */
+	uint64_t load[3];                       /* 11 bits of fraction, as the kernel's avenrun */
+	unsigned running, blocked, tasks, last_pid;
+	struct disk_numbers disk[32]; size_t n_disk;
+};
+struct load { uint64_t at_ns, avg[3]; };
+uint64_t views_parse_key(const char *text, const char *key);
+bool views_parse_cpus(const char *text, uint64_t mask[VIEWS_CPU_WORDS]);
+void views_parse_memory_stat(const char *text, bool v1, struct numbers *n);     /* keeps pointers into text */
+void views_parse_io_stat(const char *text, struct numbers *n);
+void views_parse_blkio(const char *text, bool bytes, struct numbers *n);
+unsigned views_count_cpus(const uint64_t mask[VIEWS_CPU_WORDS]);
+void views_first_cpus(const uint64_t allowed[VIEWS_CPU_WORDS], unsigned n, uint64_t out[VIEWS_CPU_WORDS]);
+bool views_load_tick(struct load *l, uint64_t now_ns, uint64_t active);
+/* As snprintf(3): the length of the whole text, of which `room` bytes are in buf; no NUL. host: the host's file. */
+size_t views_render_meminfo(char *buf, size_t room, const struct numbers *n, const char *host);
+size_t views_render_swaps(char *buf, size_t room, const struct numbers *n, const char *host);
+size_t views_render_vmstat(char *buf, size_t room, const struct numbers *n, const char *host);
+size_t views_render_stat(char *buf, size_t room, const struct numbers *n, const char *host);
+size_t views_render_cpuinfo(char *buf, size_t room, const struct numbers *n, const char *host);
+size_t views_render_uptime(char *buf, size_t room, const struct numbers *n, const char *host);
+size_t views_render_loadavg(char *buf, size_t room, const struct numbers *n, const char *host);
+size_t views_render_diskstats(char *buf, size_t room, const struct numbers *n, const char *host);
+size_t views_render_cpulist(char *buf, size_t room, const uint64_t mask[VIEWS_CPU_WORDS]);
+size_t views_sysinfo(void *out, const struct numbers *n, bool abi_32);
+
+/* ---- fuse.c: a flat directory of generated files over FUSE; knows no concern ---- */
+struct fuse_file { const char *text; size_t size; uint64_t mtime_ns, valid_ns; };
+struct fuse_tree {
+	const char *const *names; size_t n;
+	void *context;
+	/* What file i is now. fresh: attributes are asked for, a new generation may begin; else the one that was last
+	 * told, whose text is read. pid: who asks, on the mounter's numbers; 0: unknown. */
+	void (*look)(void *context, size_t i, uint32_t pid, bool fresh, struct fuse_file *f);
+};
+struct fuse_reply {
+	uint64_t header[2];
+	char body[4096] __attribute__((aligned(8)));
+	size_t body_len;
+	const char *data; size_t data_len;
+};
+bool fuse_answer(const struct fuse_tree *t, const void *request, size_t n, struct fuse_reply *r);
+bool fuse_serve(int fd, const struct fuse_tree *t);     /* never waits; false once the connection is gone */
+int fuse_mount(int *device_fd, const char **what);
+int fuse_pieces(int mount_fd, const char *const *names, size_t n, int *fds);
+
 /* ---- procvirt.c: what the guest sees of the machine ---- */
 const char *procvirt_parse_virt(struct procvirt *v, const char *arg);
 const char *procvirt_parse_hide(struct procvirt *v, const char *arg);
 const char *procvirt_parse_uptime(struct procvirt *v, const char *arg);
 void procvirt_check(struct plan *p);
-void procvirt_apply_time(const struct plan *p); /* builder: unshare(NEWTIME), offsets; before guest init is born */
+enum { VIEW_FILES = 11 };
+struct view_source { int dir_fd; bool v1; };    /* a cgroup directory; -1: nobody accounts this for the guest */
+struct view {                           /* plain data: travels in the supervisor's state, and to the broker */
+	unsigned virt;                  /* VIRT_* */
+	int device_fd;                  /* the views' FUSE device, for the poll loop; -1: no files */
+	int mount_fd;                   /* detached mount of them, until the builder has taken its pieces */
+	int load_fd;                    /* memfd: the load average, shared by supervisor and broker; -1: none */
+	int payload_fd, tasks_fd;       /* the guest's own tasks: cgroup2 leaf; a v1 directory, -1: none */
+	struct view_source memory, cpu, cpuset, io;
+	int64_t monotonic_ns, boottime_ns;      /* offsets of the guest's clocks */
+	uint64_t user_base_us, system_base_us, nice_base_us;    /* its cgroup's time when it started (restart) */
+	uint32_t told_size[VIEW_FILES]; /* what the kernel believes */
+	uint32_t last_pid;              /* highest seen, on the guest's numbers */
+};
+/* Supervisor, once the cgroup and its limits stand and before the builder is forked; again for each restart. Keeps
+ * the numbers of cg's descriptors, which stay open for the guest's life. */
+void procvirt_open(const struct plan *p, const struct cgroup *cg, struct view *v);
+/* Builder: unshare(NEWTIME), offsets; before guest init is born. */
+void procvirt_apply_time(const struct plan *p, const struct view *v);
+/* Builder, in its own mount namespace, while the supervisor polls device_fd and calls procvirt_serve: the views as
+ * detached mounts for root_apply (struct build); how many. */
+size_t procvirt_overmounts(const struct view *v, struct overmount *out, size_t room);
+/* Supervisor, whenever device_fd is readable or broken; never waits, opens nothing of the guest. */
+void procvirt_serve(struct view *v);
+void procvirt_close(struct view *v);    /* what procvirt_open opened; guest init and broker too: the views end when
+					 * the last copy of device_fd is closed */
+/* Broker: sysinfo(2) as the guest's caller should see it, into 112 bytes; how many of them to write. */
+size_t procvirt_sysinfo(struct view *v, void *out, bool abi_32);
 
 /* ---- tty.c: the guest's terminal, from the supervisor's side ---- */
 struct tty {                            /* plain data: travels in the supervisor's state */
@@ -491,6 +575,7 @@ struct supervisor {                     /* plain data: travels in the sealed mem
 	struct cgroup cg;
 	struct net_state net;
 	struct tty tty;
+	struct view view;
 	struct broker broker;           /* listener_fd -1: nothing is brokered */
 };
 void supervise_status(const struct supervisor *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -6,7 +6,7 @@
 order="vrun supervise init guests check" # know the order: may call everything
 options="opts"				# calls parsers and checks only
 concerns="caps seccomp root cgroup limits net procvirt unify tty disk time broker"
-base="util"				# knows no concern
+base="util views fuse"			# know no concern
 further="identity:caps"			# a second file of a room
 
 need tool:nm
