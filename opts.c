@@ -353,6 +353,12 @@ static const char *opts_parse_cap_add(void *target, const char *arg)
 	return caps_parse_list(target, arg);
 }
 
+/* The first --ccap begins with none: as with --virt, a list replaces the default. */
+static const char *opts_parse_ccap(void *target, const char *arg)
+{
+	return strcmp(arg, "none") ? caps_parse_ccap(target, arg) : NULL;
+}
+
 /* The file's text is read by opts_parse itself. */
 static const char *opts_parse_args_file(void *target, const char *arg)
 {
@@ -366,7 +372,6 @@ static const char *opts_parse_args_file(void *target, const char *arg)
 	static const char *opts_##parser(void *target, const char *arg) { return parser(target, arg); }
 
 OF_CONCERN(caps_parse_list)
-OF_CONCERN(caps_parse_ccap)
 OF_CONCERN(seccomp_parse)
 OF_CONCERN(root_parse_bind)
 OF_CONCERN(root_parse_tmpfs)
@@ -452,8 +457,8 @@ static const struct option table[] = {
 	RIGHTS, opts_parse_cap_add, TO(rights.cap_add), MANY, RUN },
 { "cap-drop", 0, "C[,C]|all", "capabilities that the guest never has",
 	RIGHTS, opts_caps_parse_list, TO(rights.cap_drop), MANY, RUN },
-{ "ccap", 0, "NAME[,NAME]", "default: set_utsname,raw_icmp",
-	RIGHTS, opts_caps_parse_ccap, TO(rights.ccap), MANY, RUN },
+{ "ccap", 0, "NAME[,NAME]|none", "default: set_utsname,raw_icmp",
+	RIGHTS, opts_parse_ccap, TO(rights.ccap), MANY, RUN },
 { "no-new-privs", 0, NULL, "setuid and file capabilities have no effect",
 	RIGHTS, NULL, TO(rights.no_new_privs), FLAG, RUN },
 { "seccomp", 0, "default|none|FILE", "the deny list, none, or a raw BPF filter",
