@@ -473,20 +473,18 @@ bool cgroup_populated(const struct cgroup *cg)
 }
 
 /* Calls visit for each process in a directory and below; a guest with a delegated payload nests. */
-typedef void visit_fn(pid_t pid, void *context);
-
-static unsigned each_process(int dir_fd, unsigned depth, visit_fn *visit, void *context)
+static unsigned each_process(int dir_fd, unsigned depth, cgroup_visit *visit, void *context)
 {
 	int procs_fd = openat(dir_fd, "cgroup.procs", O_RDONLY | O_CLOEXEC);
 	FILE *f = procs_fd >= 0 ? fdopen(procs_fd, "r") : NULL;
+	char line[32];
 	unsigned n = 0;
 	struct stat st;
-	int pid;
 
-	while (f && fscanf(f, "%d", &pid) == 1) {
+	while (f && fgets(line, sizeof(line), f)) {
 		n++;
 		if (visit)
-			visit(pid, context);
+			visit(atoi(line), context);
 	}
 	if (f)
 		fclose(f);
@@ -515,6 +513,12 @@ enum { DEPTH = 32 };
 unsigned cgroup_count(const struct cgroup *cg)
 {
 	return cg->payload_fd >= 0 ? each_process(cg->payload_fd, DEPTH, NULL, NULL) : 0;
+}
+
+void cgroup_each(const struct cgroup *cg, cgroup_visit *visit, void *context)
+{
+	if (cg->payload_fd >= 0)
+		each_process(cg->payload_fd, DEPTH, visit, context);
 }
 
 static void kill_one(pid_t pid, void *context)
@@ -1108,7 +1112,7 @@ static void set_facts(const struct plan *p, struct cgroup *cg)
 
 	clock_gettime(CLOCK_BOOTTIME, &boot);
 	clock_gettime(CLOCK_REALTIME, &real);
-	snprintf(text, sizeof(text), "%lld.%09ld %lld", (long long)boot.tv_sec, boot.tv_nsec,
+	snprintf(text, sizeof(text), "%lld %lld", (long long)boot.tv_sec * 1000 + boot.tv_nsec / 1000000,
 		 (long long)real.tv_sec);
 	must_set_attr(cg, "user.vrun.start", text);
 	snprintf(text, sizeof(text), "%u", (unsigned)getuid());

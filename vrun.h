@@ -328,6 +328,8 @@ void cgroup_enter(const struct cgroup *cg);     /* guest init, single-threaded: 
 int cgroup_broker(struct cgroup *cg);   /* makes the broker's leaf on first use; its fd */
 bool cgroup_populated(const struct cgroup *cg);
 unsigned cgroup_count(const struct cgroup *cg); /* processes in the payload */
+typedef void cgroup_visit(pid_t pid, void *context);
+void cgroup_each(const struct cgroup *cg, cgroup_visit *visit, void *context);  /* for each process of the payload */
 void cgroup_kill(const struct cgroup *cg);      /* SIGKILL to all in the payload, thawed; returns at once */
 void cgroup_undo(struct cgroup *cg);    /* kills, waits until empty, removes all directories */
 void cgroup_close(struct cgroup *cg);   /* the fds only */

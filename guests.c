@@ -1,0 +1,590 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * guests.c: the verbs on running guests.
+ *
+ * Theory of operation. A verb has nothing to go by but the kernel's own state: the register of guests and
+ * their attributes (cgroup.c), counters (limits.c), /proc. It begins by removing what killed supervisors
+ * left, so that every guest it meets is one with a supervisor.
+ *
+ * The supervisor is found as the holder of the lock on the guest's cgroup. A pid may be another process's
+ * the moment after it was read: so it is turned into a pidfd, and after that the lock must still be held by
+ * the same pid. Its exit, seen by poll(2) on the pidfd, comes after it has removed everything: --stop,
+ * --kill and --wait sleep on that and on nothing else.
+ *
+ * A guest may end at any moment. Every step then meets ENOENT, ENODEV or ESRCH, and the verb says so, with
+ * the exit status of "no such guest".
+ *
+ * Others than root see the public facts (--list, --status): attributes user.* of directories that only root
+ * can have made.
+ */
+#define _GNU_SOURCE
+#include "vrun.h"
+#include "compat.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <sys/socket.h>
+
+enum { KILL_WAIT_MS = 30000 };
+
+struct facts {
+	struct cgroup cg;
+	char ip[4096], flags[64];
+	uint64_t start_boot_ms;
+	int64_t start_real_s;
+	uint32_t owner;
+	pid_t supervisor, init;         /* 0 for those who may not know */
+	unsigned processes, threads;
+	bool frozen;
+	struct usage u;
+	bool memory_is_rss;             /* no memory controller: the sum of what each process has */
+};
+
+/* ---- gathering ---- */
+
+static uint64_t now_boot_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void add_rss(pid_t pid, void *context)
+{
+	uint64_t *sum = context;
+	char path[32], text[128], *resident;
+
+	snprintf(path, sizeof(path), "%d/statm", (int)pid);
+	if (read_at(host_proc_fd(), path, text, sizeof(text)) <= 0)
+		return;
+	resident = strchr(text, ' ');
+	if (resident)
+		*sum += strtoull(resident, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void gather(struct facts *f)
+{
+	char text[64];
+	const struct cgroup *cg = &f->cg;
+	char *end;
+
+	cgroup_attr(cg, "user.vrun.ip", f->ip, sizeof(f->ip));
+	cgroup_attr(cg, "user.vrun.flags", f->flags, sizeof(f->flags));
+	if (cgroup_attr(cg, "user.vrun.start", text, sizeof(text)) > 0) {
+		f->start_boot_ms = strtoull(text, &end, 10);
+		f->start_real_s = strtoll(end, NULL, 10);
+	}
+	if (cgroup_attr(cg, "user.vrun.owner", text, sizeof(text)) > 0)
+		f->owner = (uint32_t)strtoul(text, NULL, 10);
+	f->supervisor = cgroup_supervisor(cg);
+	f->init = cgroup_init(cg);
+	f->processes = cgroup_count(cg);
+	f->frozen = cgroup_frozen(cg);
+	limits_usage(cg, &f->u);
+	if (f->u.memory_bytes == ABSENT) {
+		f->memory_is_rss = true;
+		f->u.memory_bytes = 0;
+		cgroup_each(cg, add_rss, &f->u.memory_bytes);
+	}
+}
+
+static void must_find(const struct plan *p, struct cgroup *cg)
+{
+	char owner[16];
+
+	if (!cgroup_find(p->target, cg))
+		die_code(EXIT_NOGUEST, "no such guest: %s", p->target);
+	if (p->verb == VERB_STATUS || !getuid())
+		return;
+	cgroup_attr(cg, "user.vrun.owner", owner, sizeof(owner));
+	if (!owner[0] || strtoul(owner, NULL, 10) != getuid())
+		die("guest %s is not yours", cg->name);
+	if (geteuid())
+		die("guest %s: only root can do that", cg->name);
+}
+
+static _Noreturn void just_ended(const struct cgroup *cg)
+{
+	die_code(EXIT_NOGUEST, "guest %s has just ended", cg->name[0] ? cg->name : "(unnamed)");
+}
+
+/* The supervisor, for sure. */
+static int supervisor_pidfd(const struct cgroup *cg)
+{
+	pid_t pid = cgroup_supervisor(cg);
+	int fd;
+
+	if (pid == -1)
+		die("guest %s: its supervisor is in another pid namespace", cg->name);
+	fd = pid > 0 ? sys_pidfd_open(pid, 0) : -1;
+	if (fd >= 0 && cgroup_supervisor(cg) != pid)
+		close_fd(&fd);
+	if (fd < 0)
+		just_ended(cg);
+	return fd;
+}
+
+/* ---- text ---- */
+
+static void print_json_string(const char *s)
+{
+	putchar('"');
+	for (; *s; s++) {
+		unsigned char c = (unsigned char)*s;
+
+		if (c == '"' || c == '\\')
+			printf("\\%c", c);
+		else if (c < 0x20)
+			printf("\\u%04x", c);
+		else
+			putchar(c);
+	}
+	putchar('"');
+}
+
+static void json_text(const char *key, const char *value)
+{
+	printf(",\"%s\":", key);
+	print_json_string(value);
+}
+
+static void json_number(const char *key, uint64_t value)
+{
+	if (value != ABSENT)
+		printf(",\"%s\":%llu", key, (unsigned long long)value);
+}
+
+/* "12.3M": at most 5 columns. */
+static const char *size_text(uint64_t bytes)
+{
+	static char ring[4][16];
+	static unsigned next;
+	char *out = ring[next++ % 4];
+	double v = (double)bytes / 1024;
+	const char *unit = "KMGTPE";
+
+	if (bytes == ABSENT)
+		return "-";
+	while (v >= 999.5 && unit[1]) {
+		v /= 1024;
+		unit++;
+	}
+	snprintf(out, sizeof(ring[0]), v < 99.95 ? "%.1f%c" : "%.0f%c", v, *unit);
+	return out;
+}
+
+/* As vserver-stat has it: 0m12s34, 1h02m03, 1d02h03. */
+static const char *duration_text(uint64_t ms)
+{
+	static char ring[4][24];
+	static unsigned next;
+	char *out = ring[next++ % 4];
+	unsigned long long s = ms / 1000, hundredths = ms % 1000 / 10;
+
+	if (s < 3600)
+		snprintf(out, sizeof(ring[0]), "%llum%02llus%02llu", s / 60, s % 60, hundredths);
+	else if (s < 86400)
+		snprintf(out, sizeof(ring[0]), "%lluh%02llum%02llu", s / 3600, s / 60 % 60, s % 60);
+	else
+		snprintf(out, sizeof(ring[0]), "%llud%02lluh%02llu", s / 86400, s / 3600 % 24, s / 60 % 60);
+	return out;
+}
+
+/* ---- --list ---- */
+
+/* Cut to a width, with '+' for what isn't shown. */
+static void print_cut(const char *s, int width)
+{
+	if ((int)strlen(s) <= width)
+		printf("%-*s", width, s);
+	else
+		printf("%.*s+", width - 1, s);
+}
+
+static void list_row(const struct facts *f)
+{
+	uint64_t cpu_ms = f->u.cpu_user_us == ABSENT ? 0 : (f->u.cpu_user_us + f->u.cpu_system_us) / 1000;
+	char pid[16] = "-";
+
+	if (f->init > 0)
+		snprintf(pid, sizeof(pid), "%d", (int)f->init);
+	print_cut(f->cg.name, 14);
+	printf(" %5u %4u %8s %5s %5s %8s %7s ", f->cg.xid, f->processes, duration_text(cpu_ms),
+	       size_text(f->u.memory_bytes), size_text(f->u.memory_limit_bytes),
+	       duration_text(now_boot_ms() - f->start_boot_ms), pid);
+	/* the last column isn't padded */
+	printf(strlen(f->ip) <= 17 ? "%s\n" : "%.16s+\n", f->ip);
+}
+
+static void json_addresses(const char *ip)
+{
+	const char *comma = "";
+
+	if (!strcmp(ip, "none") || !strcmp(ip, "host")) {
+		json_text("network", ip);
+		ip = "";
+	}
+	printf(",\"addresses\":[");
+	while (*ip) {
+		size_t n = strcspn(ip, " ");
+
+		printf("%s\"%.*s\"", comma, (int)n, ip);
+		comma = ",";
+		ip += n + (ip[n] == ' ');
+	}
+	putchar(']');
+}
+
+static void json_guest(const struct facts *f, const struct sched_text *sched)
+{
+	printf("{\"name\":");
+	print_json_string(f->cg.name);
+	json_number("xid", f->cg.xid);
+	json_addresses(f->ip);
+	json_text("state", f->frozen ? "paused" : "running");
+	json_number("pid", f->init > 0 ? (uint64_t)f->init : ABSENT);
+	json_number("supervisor", f->supervisor > 0 ? (uint64_t)f->supervisor : ABSENT);
+	json_text("cgroup", f->cg.path);
+	json_number("owner", f->owner);
+	json_number("started", (uint64_t)f->start_real_s);
+	json_number("uptime_ms", now_boot_ms() - f->start_boot_ms);
+	json_number("processes", f->processes);
+	json_number("cpu_user_us", f->u.cpu_user_us);
+	json_number("cpu_system_us", f->u.cpu_system_us);
+	json_number(f->memory_is_rss ? "rss_bytes" : "memory_bytes", f->u.memory_bytes);
+	json_number("memory_peak_bytes", f->u.memory_peak_bytes);
+	json_number("memory_limit_bytes", f->u.memory_limit_bytes);
+	json_number("swap_bytes", f->u.swap_bytes);
+	json_number("swap_limit_bytes", f->u.swap_limit_bytes);
+	json_number("oom_kills", f->u.oom_kills);
+	json_number("pids_peak", f->u.pids_peak);
+	json_number("pids_limit", f->u.pids_limit);
+	json_number("pids_hits", f->u.pids_hits);
+	json_number("io_read_bytes", f->u.io_read_bytes);
+	json_number("io_write_bytes", f->u.io_write_bytes);
+	if (sched) {
+		json_text("cpu_max_us", sched->quota);
+		json_text("cpu_burst_us", sched->burst);
+		json_text("cpu_weight", sched->weight);
+		json_text("cpuset", sched->cpuset);
+		json_number("throttled", f->u.throttled);
+		json_number("throttled_us", f->u.throttled_us);
+	}
+	putchar('}');
+}
+
+static int by_number(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static int verb_list(struct plan *p)
+{
+	uint32_t *xids;
+	size_t n = cgroup_xids(&xids);
+	const char *comma = "";
+
+	qsort(xids, n, sizeof(*xids), by_number);
+	if (p->control.json)
+		putchar('[');
+	else if (!p->control.quiet)
+		printf("%-14s %5s %4s %8s %5s %5s %8s %7s %s\n", "NAME", "XID", "PROC", "CPUTIME", "MEM", "LIMIT",
+		       "UPTIME", "PID", "ADDRESSES");
+	for (size_t i = 0; i < n; i++) {
+		struct facts f = { 0 };
+
+		if (!cgroup_open(xids[i], &f.cg))
+			continue;
+		/* no payload, no name: about to start, or to end */
+		if (f.cg.payload_fd >= 0 && f.cg.name[0] && cgroup_populated(&f.cg)) {
+			if (p->control.quiet) {
+				printf("%s\n", f.cg.name);
+			} else {
+				gather(&f);
+				if (p->control.json) {
+					printf("%s", comma);
+					json_guest(&f, NULL);
+					comma = ",\n";
+				} else {
+					list_row(&f);
+				}
+			}
+		}
+		cgroup_close(&f.cg);
+	}
+	if (p->control.json)
+		printf("]\n");
+	free(xids);
+	return fflush(stdout) ? EXIT_VRUN : 0;
+}
+
+/* ---- --status ---- */
+
+static void row(const char *key, const char *value)
+{
+	printf("  %-13s %s\n", key, value && *value ? value : "-");
+}
+
+static void row_number(const char *key, uint64_t value)
+{
+	char text[24] = "";
+
+	if (value != ABSENT)
+		snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+	row(key, text);
+}
+
+static void row_limit(const char *key, bool bytes, uint64_t now, uint64_t peak, uint64_t limit, uint64_t hits)
+{
+	const uint64_t value[] = { now, peak, limit, hits };
+
+	printf("  %-13s", key);
+	for (size_t i = 0; i < 4; i++) {
+		if (value[i] == ABSENT)
+			printf(" %14s", i == 2 ? "inf" : "-");
+		else if (bytes && i < 3)
+			printf(" %14s", size_text(value[i]));
+		else
+			printf(" %14llu", (unsigned long long)value[i]);
+	}
+	putchar('\n');
+}
+
+static void add_threads(pid_t pid, void *context)
+{
+	unsigned *n = context;
+	char path[32], text[4096], *line;
+
+	snprintf(path, sizeof(path), "%d/status", (int)pid);
+	if (read_at(host_proc_fd(), path, text, sizeof(text)) <= 0)
+		return;
+	line = strstr(text, "\nThreads:");
+	if (line)
+		*n += (unsigned)strtoul(line + 9, NULL, 10);
+}
+
+static void status_text(struct facts *f, const struct sched_text *sched)
+{
+	char started[40] = "";
+	time_t t = (time_t)f->start_real_s;
+	struct tm tm;
+
+	if (localtime_r(&t, &tm))
+		strftime(started, sizeof(started), "%Y-%m-%d %H:%M:%S", &tm);
+	puts("info");
+	row("name", f->cg.name);
+	row_number("xid", f->cg.xid);
+	row_number("init", f->init > 0 ? (uint64_t)f->init : ABSENT);
+	row_number("supervisor", f->supervisor > 0 ? (uint64_t)f->supervisor : ABSENT);
+	row("cgroup", f->cg.path);
+	row_number("owner", f->owner);
+	row("addresses", f->ip);
+	puts("status");
+	row("state", f->frozen ? "paused" : "running");
+	row("flags", f->flags);
+	row_number("processes", f->processes);
+	row("started", started);
+	row("uptime", duration_text(now_boot_ms() - f->start_boot_ms));
+	printf("limit         %14s %14s %14s %14s\n", "now", "peak", "limit", "hits");
+	row_limit(f->memory_is_rss ? "rss" : "memory", true, f->u.memory_bytes, f->u.memory_peak_bytes,
+		  f->u.memory_limit_bytes, f->u.memory_hits);
+	row_limit("swap", true, f->u.swap_bytes, ABSENT, f->u.swap_limit_bytes, ABSENT);
+	row_limit("pids", false, f->u.pids == ABSENT ? f->threads : f->u.pids, f->u.pids_peak, f->u.pids_limit,
+		  f->u.pids_hits);
+	row_number("oom kills", f->u.oom_kills);
+	puts("sched");
+	row("quota period", sched->quota);
+	row("burst", sched->burst);
+	row("weight", sched->weight);
+	row("cpuset", sched->cpuset);
+	row_number("throttled", f->u.throttled);
+	row_number("throttled us", f->u.throttled_us);
+	puts("cacct");
+	row_number("cpu user us", f->u.cpu_user_us);
+	row_number("cpu system us", f->u.cpu_system_us);
+	row_number("io read", f->u.io_read_bytes);
+	row_number("io written", f->u.io_write_bytes);
+	puts("cvirt");
+	row_number("threads", f->threads);
+}
+
+static int verb_status(struct plan *p)
+{
+	struct facts f = { 0 };
+	struct sched_text sched;
+
+	must_find(p, &f.cg);
+	gather(&f);
+	cgroup_each(&f.cg, add_threads, &f.threads);
+	limits_sched(&f.cg, &sched);
+	if (p->control.json) {
+		json_guest(&f, &sched);
+		putchar('\n');
+	} else {
+		status_text(&f, &sched);
+	}
+	return fflush(stdout) ? EXIT_VRUN : 0;
+}
+
+/* ---- ending ---- */
+
+/* Until the supervisor is gone, and with it the guest. */
+static bool wait_gone(int pidfd, int timeout_ms)
+{
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+	int n;
+
+	do
+		n = poll(&p, 1, timeout_ms);
+	while (n < 0 && errno == EINTR);
+	return n > 0;
+}
+
+/* Guest init's control socket, from the supervisor's end: so init believes what comes. */
+static int control_socket(const struct cgroup *cg, int pidfd)
+{
+	char number[16];
+	int fd;
+
+	if (cgroup_attr(cg, "trusted.vrun.ctl", number, sizeof(number)) <= 0)
+		just_ended(cg);
+	if (atoi(number) < 0)
+		return -1;      /* --init: pid 1 is a program of the guest's */
+	fd = sys_pidfd_getfd(pidfd, atoi(number));
+	if (fd < 0)
+		die_sys("guest %s: reach its init through its supervisor (Linux 5.6)", cg->name);
+	return fd;
+}
+
+static void signal_command(const struct cgroup *cg, int pidfd, int sig)
+{
+	_cleanup_fd_ int ctl_fd = control_socket(cg, pidfd);
+	struct ctl m = { .type = CTL_SIGNAL, .value = sig };
+	pid_t init = cgroup_init(cg);
+
+	if (ctl_fd >= 0) {
+		if (send_fds(ctl_fd, &m, sizeof(m), NULL, 0))
+			just_ended(cg);
+		return;
+	}
+	_cleanup_fd_ int init_fd = init > 0 ? sys_pidfd_open(init, 0) : -1;
+
+	if (init_fd < 0 || cgroup_init(cg) != init || sys_pidfd_send_signal(init_fd, sig))
+		just_ended(cg);
+}
+
+static int verb_kill(struct plan *p)
+{
+	struct cgroup cg;
+
+	must_find(p, &cg);
+	_cleanup_fd_ int pidfd = supervisor_pidfd(&cg);
+
+	if (p->control.kill_signal) {
+		signal_command(&cg, pidfd, p->control.kill_signal);
+		return 0;
+	}
+	cgroup_kill(&cg);
+	if (!wait_gone(pidfd, KILL_WAIT_MS))
+		die("--kill %s: %u processes are still there after %d s", cg.name, cgroup_count(&cg), KILL_WAIT_MS / 1000);
+	cgroup_sweep();
+	return 0;
+}
+
+static int verb_stop(struct plan *p)
+{
+	struct cgroup cg;
+
+	must_find(p, &cg);
+	_cleanup_fd_ int pidfd = supervisor_pidfd(&cg);
+
+	cgroup_freeze(&cg, false);
+	if (sys_pidfd_send_signal(pidfd, SIGTERM))
+		just_ended(&cg);
+	wait_gone(pidfd, -1);
+	cgroup_sweep();
+	return 0;
+}
+
+static int verb_wait(struct plan *p)
+{
+	struct cgroup cg;
+
+	must_find(p, &cg);
+	_cleanup_fd_ int pidfd = supervisor_pidfd(&cg);
+
+	wait_gone(pidfd, -1);
+	cgroup_sweep();
+	return 0;
+}
+
+static int verb_pause(struct plan *p)
+{
+	struct cgroup cg;
+	bool pause = p->verb == VERB_PAUSE;
+
+	must_find(p, &cg);
+	if (cgroup_freeze(&cg, pause))
+		return 0;
+	if (errno == ENODEV || errno == ENOENT)
+		just_ended(&cg);
+	die_sys("--%s %s: write cgroup.freeze (Linux 5.2)", pause ? "pause" : "resume", cg.name);
+}
+
+/* ---- --set ---- */
+
+static int verb_set(struct plan *p)
+{
+	struct cgroup cg;
+
+	must_find(p, &cg);
+	limits_check(p);
+	cgroup_require(p, &cg);
+	limits_set(p, &cg);
+	return 0;
+}
+
+/* ---- all of them ---- */
+
+static const struct { enum verb verb; int (*run)(struct plan *p); } verbs[] = {
+	{ VERB_LIST, verb_list }, { VERB_STATUS, verb_status }, { VERB_KILL, verb_kill }, { VERB_STOP, verb_stop },
+	{ VERB_WAIT, verb_wait }, { VERB_PAUSE, verb_pause }, { VERB_RESUME, verb_pause }, { VERB_SET, verb_set },
+};
+
+int guests_verb(struct plan *p)
+{
+	bool look_only = p->verb == VERB_LIST || p->verb == VERB_STATUS;
+
+	if (!look_only || caps_privileged())
+		caps_regain();
+	cgroup_sweep();
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		if (verbs[i].verb == p->verb)
+			return verbs[i].run(p);
+	}
+	die("this verb isn't there yet");
+}
+
+void guests_find(const char *name, struct guest_ref *g)
+{
+	struct cgroup cg;
+	char flags[64];
+
+	if (!cgroup_find(name, &cg))
+		die("--join: no such guest: %s", name);
+	memset(g, 0, sizeof(*g));
+	g->init = cgroup_init(&cg);
+	g->pidfd = g->init > 0 ? sys_pidfd_open(g->init, 0) : -1;
+	if (g->pidfd < 0 || cgroup_init(&cg) != g->init)
+		die("--join: guest %s has just ended", name);
+	cgroup_attr(&cg, "user.vrun.flags", flags, sizeof(flags));
+	g->userns = strstr(flags, "userns");
+	g->xid = cg.xid;
+	snprintf(g->name, sizeof(g->name), "%s", cg.name);
+	cgroup_close(&cg);
+}
