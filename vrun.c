@@ -656,6 +656,7 @@ static _Noreturn void guest_enter(struct plan *p, const char *caller_cwd)
 	catch_signals(&sup, &r.init);
 	util_undo = undo_start;
 	WALK(supervisor_steps, &r);
+	cgroup_sweep();                 /* while the builder works; a claim has swept what stood in its way */
 	wait_for_exec(&r);
 
 	cgroup_publish(&sup.cg, sup.init_pid, sup.ctl_fd, p);
@@ -747,7 +748,6 @@ static _Noreturn void run_guest(struct plan *p)
 	check(p);
 	supervisor_init(&sup, p);
 	caps_regain();
-	cgroup_sweep();
 	guest_enter(p, cwd);
 }
 
