@@ -143,7 +143,7 @@ static int v1_root(const char *controller)
 }
 
 /* The cgroup2 tree: mounted where everyone mounts it, mounted elsewhere, or (initramfs) by ourselves. */
-static int open_tree(void)
+static int open_cgroup2(void)
 {
 	static const char *const usual[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
 	_cleanup_fd_ int fs_fd = -1;
@@ -391,7 +391,7 @@ static bool open_claim(int tree_fd, int register_fd, uint32_t xid, struct cgroup
 
 bool cgroup_open(uint32_t xid, struct cgroup *cg)
 {
-	_cleanup_fd_ int tree_fd = open_tree();
+	_cleanup_fd_ int tree_fd = open_cgroup2();
 	_cleanup_fd_ int register_fd = tree_fd >= 0 ? open_register(tree_fd) : -1;
 
 	return register_fd >= 0 && open_claim(tree_fd, register_fd, xid, cg);
@@ -418,7 +418,7 @@ static uint32_t xid_by_public_name(const char *name)
 bool cgroup_find(const char *name, struct cgroup *cg)
 {
 	char key[sizeof(name_attr) + NAME_MAX_LEN], number[16];
-	_cleanup_fd_ int tree_fd = open_tree();
+	_cleanup_fd_ int tree_fd = open_cgroup2();
 	_cleanup_fd_ int register_fd = tree_fd >= 0 ? open_register(tree_fd) : -1;
 	uint64_t xid = 0;
 	ssize_t n;
@@ -672,7 +672,7 @@ static bool is_number(const char *s)
 
 size_t cgroup_xids(uint32_t **out)
 {
-	_cleanup_fd_ int tree_fd = open_tree();
+	_cleanup_fd_ int tree_fd = open_cgroup2();
 	int register_fd = tree_fd >= 0 ? open_register(tree_fd) : -1;
 	DIR *dir = register_fd >= 0 ? fdopendir(register_fd) : NULL;
 	size_t n = 0;
@@ -697,7 +697,7 @@ void cgroup_sweep(void)
 
 	if (geteuid())
 		return;
-	tree_fd = open_tree();
+	tree_fd = open_cgroup2();
 	register_fd = tree_fd >= 0 ? open_register(tree_fd) : -1;
 	if (register_fd < 0)
 		return;
@@ -1130,7 +1130,7 @@ void cgroup_claim(struct plan *p, struct cgroup *cg)
 	struct stat st;
 
 	forget(cg);
-	cg->tree_fd = open_tree();
+	cg->tree_fd = open_cgroup2();
 	if (cg->tree_fd < 0)
 		die_sys("cgroup2: there is none, and none can be mounted (Linux 4.5)");
 	if ((parent && strcmp(parent, "self") == 0) || (!parent && getuid())) {

@@ -421,6 +421,8 @@ int send_fds(int sock, const void *msg, size_t len, const int *fds, size_t n_fds
 		h.msg_control = c.buf;
 		h.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
 		struct cmsghdr *m = CMSG_FIRSTHDR(&h);
+		if (!m)
+			abort();	/* there is room for it */
 		m->cmsg_level = SOL_SOCKET;
 		m->cmsg_type = SCM_RIGHTS;
 		m->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
