@@ -201,6 +201,10 @@ static _Noreturn void program_exec(const struct init *in, const struct program *
 	program_descriptors(in, prog);
 	caps_apply_user(a->plan, prog->identity);
 	root_workdir(a->plan, a->caller_cwd);
+	/* A shell has its $(...) ignore these, for the sake of its own terminal (bash: make_child). This is another
+	 * one, and an ignored SIGTTIN would make the read fail that is to tell us that COMMAND reads. */
+	if (a->pty_slave_fd >= 0 && (signal(SIGTTIN, SIG_DFL) == SIG_ERR || signal(SIGTTOU, SIG_DFL) == SIG_ERR))
+		die_sys("--tty: SIGTTIN");
 	if (sigprocmask(SIG_SETMASK, &a->caller_mask, NULL))
 		die_sys("signal mask");
 	if (a->ro_self_fd >= 0)

@@ -126,10 +126,13 @@ void tty_attach(const struct tty *t, int master_fd)
 		die_sys("--tty: master of the pty");
 	fresh.master_fd = master_fd;
 	tty_winch(&fresh);
-	if (t->term_fd < 0 || tcgetattr(t->term_fd, &modes))
-		return;
-	if (t->shared)
+	if (tcgetattr(t->term_fd >= 0 ? t->term_fd : master_fd, &modes))
+		die_sys("--tty: modes of the terminal");
+	if (t->term_fd >= 0 && t->shared)
 		modes.c_oflag &= ~(tcflag_t)OPOST;
+	/* Nobody types here: an echo would only mix the input into the output (script(1) has it so). */
+	if (t->in_fd != t->term_fd)
+		modes.c_lflag &= ~(tcflag_t)ECHO;
 	if (tcsetattr(master_fd, TCSANOW, &modes))
 		die_sys("--tty: modes of the pty");
 }
