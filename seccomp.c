@@ -46,6 +46,7 @@ enum when {
 	ALWAYS,                 /* something else rests on it */
 	NO_USERNS,              /* always, unless --ccap userns */
 	CCAP_ONLY,              /* with the ccap in .ccap: a brokered call */
+	IP_LAYER,               /* always, but for --ip host, where there is nothing to keep to */
 };
 
 struct rule {
@@ -57,23 +58,24 @@ struct rule {
 	uint8_t when;
 	int8_t unless_cap;              /* --userns no --cap-add of it takes the rule away */
 	uint16_t ccap;
-	enum call call;
 	const char *why;
 };
 
 /* `none`: an ABI that never had the call. */
 #define none -1
 #define CALL(name, i386, arm) #name, __NR_##name, COMPAT_NR32(i386, arm)
-#define DENY(name, i386, arm, err, cap, why) { CALL(name, i386, arm), ANY, 0, 0, 0, err, BY_DEFAULT, cap, 0, 0, why }
-#define KEEP(name, i386, arm, err, why) { CALL(name, i386, arm), ANY, 0, 0, 0, err, ALWAYS, NO_CAP, 0, 0, why }
+#define DENY(name, i386, arm, err, cap, why) { CALL(name, i386, arm), ANY, 0, 0, 0, err, BY_DEFAULT, cap, 0, why }
+#define KEEP(name, i386, arm, err, why) { CALL(name, i386, arm), ANY, 0, 0, 0, err, ALWAYS, NO_CAP, 0, why }
 #define DENY_IOCTL(cmd, err, why) \
-	{ CALL(ioctl, 54, 54), 1, UINT32_MAX, cmd, cmd, err, BY_DEFAULT, NO_CAP, 0, 0, why }
-#define KEEP_FAMILY(name, i386, arm, from, to, why) \
-	{ CALL(name, i386, arm), 0, UINT32_MAX, from, to, EAFNOSUPPORT, ALWAYS, NO_CAP, 0, 0, why }
+	{ CALL(ioctl, 54, 54), 1, UINT32_MAX, cmd, cmd, err, BY_DEFAULT, NO_CAP, 0, why }
+#define FAMILIES(name, i386, arm, from, to, why) \
+	{ CALL(name, i386, arm), 0, UINT32_MAX, from, to, EAFNOSUPPORT, IP_LAYER, NO_CAP, 0, why }
 #define KEEP_USERNS(name, i386, arm, arg, mask, err, why) \
-	{ CALL(name, i386, arm), arg, mask, mask ? 1 : 0, mask, err, NO_USERNS, NO_CAP, 0, 0, why }
-#define BROKER(name, i386, arm, ccap, call, why) \
-	{ CALL(name, i386, arm), ANY, 0, 0, 0, 0, CCAP_ONLY, NO_CAP, ccap, call, why }
+	{ CALL(name, i386, arm), arg, mask, mask ? 1 : 0, mask, err, NO_USERNS, NO_CAP, 0, why }
+#define BROKER(name, i386, arm, ccap, why) \
+	{ CALL(name, i386, arm), ANY, 0, 0, 0, 0, CCAP_ONLY, NO_CAP, ccap, why }
+#define BROKER_SOCKETCALL(number, why) \
+	{ CALL(socketcall, 102, none), 0, UINT32_MAX, number, number, 0, IP_LAYER, NO_CAP, 0, why }
 
 #define MODULES "loads code into the host's kernel"
 #define KEXEC "replaces the host's kernel; CAP_SYS_BOOT, which a guest has for reboot(2), would allow it"
@@ -83,6 +85,8 @@ struct rule {
 #define PORTS "gives the machine's I/O ports"
 #define FAMILY "the IP layer sees UNIX, IPv4, IPv6, netlink and packet sockets only; the rest is not namespaced " \
 	"(VSOCK), passes under it (SMC, RDS, TIPC, KCM), or is only a way into little used code (ALG, CAN, ...)"
+#define SOCKETCALL "i386's way to socket(2) and socketpair(2): the family is in memory, where only the broker can " \
+	"read it; it makes the socket itself, with the caller's ids and capabilities"
 #define USERNS "in a user namespace of its own guest root would have all capabilities, and could mount"
 #define PROJECT "changes a file's project, which is what disk limits go by"
 
@@ -126,18 +130,20 @@ static const struct rule rules[] = {
 	DENY_IOCTL(0x401c5820 /* FS_IOC_FSSETXATTR */, EPERM, PROJECT),
 	DENY_IOCTL(0x5412 /* TIOCSTI */, EPERM, "types into a terminal, where the reader may be outside (CVE-2017-5226)"),
 	DENY_IOCTL(0x541c /* TIOCLINUX */, EPERM, "pastes into a console, in the same way"),
-	KEEP_FAMILY(socket, 359, 281, 3, 9, FAMILY),            /* AX25 .. X25 */
-	KEEP_FAMILY(socket, 359, 281, 11, 15, FAMILY),          /* ROSE .. KEY */
-	KEEP_FAMILY(socket, 359, 281, 18, UINT32_MAX, FAMILY),  /* ASH .. */
-	KEEP_FAMILY(socketpair, 360, 288, 3, 9, FAMILY),
-	KEEP_FAMILY(socketpair, 360, 288, 11, 15, FAMILY),
-	KEEP_FAMILY(socketpair, 360, 288, 18, UINT32_MAX, FAMILY),
+	FAMILIES(socket, 359, 281, 3, 9, FAMILY),            /* AX25 .. X25 */
+	FAMILIES(socket, 359, 281, 11, 15, FAMILY),          /* ROSE .. KEY */
+	FAMILIES(socket, 359, 281, 18, UINT32_MAX, FAMILY),  /* ASH .. */
+	FAMILIES(socketpair, 360, 288, 3, 9, FAMILY),
+	FAMILIES(socketpair, 360, 288, 11, 15, FAMILY),
+	FAMILIES(socketpair, 360, 288, 18, UINT32_MAX, FAMILY),
+	BROKER_SOCKETCALL(1, SOCKETCALL),
+	BROKER_SOCKETCALL(8, SOCKETCALL),
 	KEEP_USERNS(clone, 120, 120, COMPAT_CLONE_FLAGS_ARG, CLONE_NEWUSER, EPERM, USERNS),
 	KEEP_USERNS(unshare, 310, 337, 0, CLONE_NEWUSER, EPERM, USERNS),
 	KEEP_USERNS(clone3, 435, 435, ANY, 0, ENOSYS, "its flags are in memory, which a filter can't read; all libraries "
 		    "then use clone(2)"),
-	BROKER(sethostname, 74, 74, CCAP_SET_UTSNAME, CALL_SETHOSTNAME, "in the guest's uts namespace only"),
-	BROKER(setdomainname, 121, 121, CCAP_SET_UTSNAME, CALL_SETDOMAINNAME, "in the guest's uts namespace only"),
+	BROKER(sethostname, 74, 74, CCAP_SET_UTSNAME, "in the guest's uts namespace only"),
+	BROKER(setdomainname, 121, 121, CCAP_SET_UTSNAME, "in the guest's uts namespace only"),
 };
 enum { N_RULES = sizeof(rules) / sizeof(rules[0]) };
 
@@ -157,6 +163,8 @@ static bool rule_applies(const struct rule *r, const struct plan *p)
 		return !(rights->ccap & CCAP_USERNS);
 	case CCAP_ONLY:
 		return (rights->ccap & r->ccap) != 0;
+	case IP_LAYER:
+		return rights->seccomp != SECCOMP_NONE || p->net.mode != IP_HOST;
 	}
 	return true;
 }
@@ -283,13 +291,14 @@ static size_t collect(const struct plan *p, bool native, struct entry *e, bool *
 static void emit_abi(struct out *o, const struct plan *p, bool native, bool *notifies)
 {
 	struct entry entries[N_RULES];
+	const uint32_t x32_bit = native ? COMPAT_X32_BIT : 0;
 	size_t n = collect(p, native, entries, notifies), jump;
 
 	emit(o, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, native ? COMPAT_AUDIT_NATIVE : COMPAT_AUDIT_32);
 	jump = emit(o, BPF_JMP | BPF_JA, 0, 0, 0);
 	emit_load(o, offsetof(struct seccomp_data, nr));
-	if (native && COMPAT_X32_BIT) {
-		emit(o, BPF_JMP | BPF_JSET | BPF_K, 0, 1, COMPAT_X32_BIT);
+	if (x32_bit) {
+		emit(o, BPF_JMP | BPF_JSET | BPF_K, 0, 1, x32_bit);
 		emit_return(o, SECCOMP_RET_ERRNO | ENOSYS);
 	}
 	/* From 0xf0000 on are the private calls of ARM (set_tls, cacheflush), which every program makes. */
@@ -326,15 +335,6 @@ bool seccomp_notifies(const struct plan *p)
 	return false;
 }
 
-enum call seccomp_call(uint32_t audit_arch, int nr)
-{
-	for (size_t i = 0; i < N_RULES; i++)
-		if (rules[i].call != CALL_NONE &&
-		    nr == (audit_arch == COMPAT_AUDIT_NATIVE ? rules[i].nr : rules[i].nr32))
-			return rules[i].call;
-	return CALL_NONE;
-}
-
 /* ---- loading ---- */
 
 static int load(const struct sock_filter *insns, size_t n, unsigned flags)
@@ -369,9 +369,9 @@ int seccomp_apply(const struct plan *p)
 	if (fd < 0 && errno == EINVAL)
 		fd = load(insns, n, flags);
 	if (fd < 0 && errno == EBUSY)
-		die("--ccap: vrun itself runs under a filter with a listener, and the kernel allows only one");
+		die("--seccomp: vrun itself runs under a filter with a listener, and the kernel allows only one");
 	if (fd < 0)
-		die_sys("--ccap: load the filter with a listener (Linux 5.0)");
+		die_sys("--seccomp: load the filter with a listener (Linux 5.0)");
 	return fd;
 }
 
@@ -480,10 +480,37 @@ void seccomp_check(struct plan *p)
 	r->no_new_privs = true;
 }
 
+static void load_file(const void *insns, size_t n)
+{
+	if (load(insns, n, SECCOMP_FILTER_FLAG_SPEC_ALLOW) < 0)
+		die_sys("--seccomp FILE: load");
+}
+
 void seccomp_apply_file(const struct plan *p)
 {
+	if (p->rights.seccomp == SECCOMP_FILE)
+		load_file(p->rights.seccomp_prog, p->rights.seccomp_len);
+}
+
+int seccomp_file_memfd(const struct plan *p)
+{
+	int fd;
+
 	if (p->rights.seccomp != SECCOMP_FILE)
-		return;
-	if (load(p->rights.seccomp_prog, p->rights.seccomp_len, SECCOMP_FILTER_FLAG_SPEC_ALLOW) < 0)
-		die_sys("--seccomp %s: load", quote(p->rights.seccomp_file));
+		return -1;
+	fd = memfd_sealed("seccomp", p->rights.seccomp_prog, p->rights.seccomp_len * sizeof(struct sock_filter));
+	if (fd < 0 || fcntl(fd, F_SETFD, 0) < 0)
+		die_sys("--seccomp FILE: memfd");
+	return fd;
+}
+
+void seccomp_apply_memfd(int fd)
+{
+	static struct sock_filter insns[INSNS_MAX];
+	ssize_t n = pread(fd, insns, sizeof(insns), 0);
+
+	if (n <= 0)
+		die_sys("--seccomp FILE: read it back");
+	close(fd);
+	load_file(insns, (size_t)n / sizeof(insns[0]));
 }

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * broker.c: answers the system calls that the filter hands over.
+ *
+ * A process of its own, made by the supervisor when a call first waits, in the guest's cgroup tree but not among
+ * its processes; root of the host, in the guest's uts and network namespaces. One thread, one loop: take a
+ * notification, find the call's handler, do what it asks for in the guest's place, answer.
+ *
+ * What keeps this safe, as seccomp_unotify(2) demands:
+ *  - Memory of the guest is copied once. Only after that copy NOTIF_ID_VALID tells that the caller is still the
+ *    one who waits (its pid may have been given to another), and only the copy is looked at from there on.
+ *  - A call is never let through (CONTINUE) on the ground of something that was read: the guest would change it
+ *    in between. It is done here, or refused.
+ *  - The broker is root, so every check that the kernel would make of the caller is made here: sethostname wants
+ *    the guest's root, and a socket is made with the caller's user, group and capabilities.
+ *
+ * A guest can make it wait for ever, with a pointer into memory that it serves itself (userfaultfd is refused,
+ * but there is FUSE): then its own brokered calls wait, and nothing else. The supervisor never touches the
+ * guest's memory, and kills the broker at the guest's end.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <linux/seccomp.h>
+#include <unistd.h>
+#include "compat.h"
+#include "vrun.h"
+
+#define BIT(cap) (UINT64_C(1) << (cap))
+enum { UTS_LEN_MAX = 64 };              /* __NEW_UTS_LEN */
+enum { ANSWERED = -1 };                 /* from a handler: ADDFD has sent the answer */
+
+struct request {
+	const struct broker *broker;
+	const struct seccomp_notif *notif;
+	uint64_t arg[6];                /* as wide as the caller's ABI has them */
+	int64_t value;                  /* what the call returns, where the handler returns 0 */
+};
+
+/* ---- the guest's memory, and who calls ---- */
+
+static bool still_waits(const struct request *q)
+{
+	uint64_t id = q->notif->id;
+
+	return ioctl(q->broker->listener_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+}
+
+/* 0 or an errno for the caller. */
+static int guest_read(const struct request *q, uint64_t address, void *buf, size_t len)
+{
+	struct iovec here = { buf, len }, there = { (void *)(uintptr_t)address, len };
+
+	if (len > 0 && process_vm_readv((pid_t)q->notif->pid, &here, 1, &there, 1, 0) != (ssize_t)len)
+		return EFAULT;
+	return still_waits(q) ? 0 : ESRCH;
+}
+
+static int guest_write(const struct request *q, uint64_t address, const void *buf, size_t len)
+{
+	struct iovec here = { (void *)(uintptr_t)buf, len }, there = { (void *)(uintptr_t)address, len };
+
+	/* The check comes first: a write into a stranger can't be taken back. */
+	if (!still_waits(q))
+		return ESRCH;
+	return process_vm_writev((pid_t)q->notif->pid, &here, 1, &there, 1, 0) == (ssize_t)len ? 0 : EFAULT;
+}
+
+struct caller { uid_t euid; gid_t egid; uint64_t effective; };
+
+/* From the text of /proc/PID/status (proc_pid_status(5)): ids as the host has them, effective capabilities. */
+static bool parse_status(const char *text, struct caller *c)
+{
+	const char *uid = strstr(text, "\nUid:"), *gid = strstr(text, "\nGid:"), *eff = strstr(text, "\nCapEff:");
+	unsigned e;
+	unsigned long long caps;
+
+	if (!uid || sscanf(uid, "\nUid: %*u %u", &e) != 1)
+		return false;
+	c->euid = e;
+	if (!gid || sscanf(gid, "\nGid: %*u %u", &e) != 1)
+		return false;
+	c->egid = e;
+	if (!eff || sscanf(eff, "\nCapEff: %llx", &caps) != 1)
+		return false;
+	c->effective = caps;
+	return true;
+}
+
+static int read_caller(const struct request *q, struct caller *c)
+{
+	char path[32], text[8192];
+
+	snprintf(path, sizeof(path), "%u/status", q->notif->pid);
+	if (read_at(host_proc_fd(), path, text, sizeof(text)) < 0 || !parse_status(text, c))
+		return EPERM;
+	return still_waits(q) ? 0 : ESRCH;
+}
+
+/* ---- what it does in the caller's place ---- */
+
+static void set_effective(uint64_t effective)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = { 0 };
+
+	if (capget(&head, data) < 0)
+		die_sys("broker: capget");
+	for (int i = 0; i < 2; i++)
+		data[i].effective = (uint32_t)(effective >> (32 * i)) & data[i].permitted;
+	if (capset(&head, data) < 0)
+		die_sys("broker: capset");
+}
+
+/*
+ * The caller's ids become the effective ones: they own what is made, and are what its other side is told. In a
+ * user namespace the caller's capabilities count for nothing here, since the network belongs to the host's.
+ */
+static void become(const struct broker *b, const struct caller *c)
+{
+	if (setresgid(-1, c->egid, -1) < 0 || setresuid(-1, c->euid, -1) < 0)
+		die_sys("broker: become the caller");
+	set_effective(b->id_base ? 0 : c->effective);
+}
+
+/* A change of ids disarms the parent-death signal and may make us dumpable (commit_creds); both are put right. */
+static void become_root(pid_t supervisor)
+{
+	if (setresuid(-1, 0, -1) < 0 || setresgid(-1, 0, -1) < 0)
+		die_sys("broker: become root again");
+	set_effective(UINT64_MAX);
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		die_sys("broker: prctl");
+	if (getppid() != supervisor)
+		_exit(0);
+}
+
+static pid_t supervisor_pid;
+
+/* ---- handlers: 0, ANSWERED or an errno ---- */
+
+/* Linux-VServer's set_utsname: capable(CAP_SYS_ADMIN) stands for being the guest's root. */
+static int set_uts_name(struct request *q, int (*set)(const char *, size_t))
+{
+	int64_t len = (int32_t)q->arg[1];
+	char name[UTS_LEN_MAX];
+	struct caller c;
+	int err = read_caller(q, &c);
+
+	if (err)
+		return err;
+	if (!(q->broker->ccap & CCAP_SET_UTSNAME) || c.euid != q->broker->id_base)
+		return EPERM;
+	if (len < 0 || len > UTS_LEN_MAX)
+		return EINVAL;
+	err = guest_read(q, q->arg[0], name, (size_t)len);
+	if (err)
+		return err;
+	return set(name, (size_t)len) < 0 ? errno : 0;
+}
+
+static int on_sethostname(struct request *q)
+{
+	return set_uts_name(q, sethostname);
+}
+
+static int on_setdomainname(struct request *q)
+{
+	return set_uts_name(q, setdomainname);
+}
+
+/* As the filter's rows for socket(2) have it. */
+static bool is_family_allowed(uint32_t family)
+{
+	return family <= AF_INET || family == AF_INET6 || family == AF_NETLINK || family == AF_PACKET;
+}
+
+static int give_fd(const struct request *q, int fd, bool cloexec, unsigned flags)
+{
+	struct seccomp_notif_addfd add = {
+		.id = q->notif->id, .flags = flags, .srcfd = (uint32_t)fd, .newfd_flags = cloexec ? O_CLOEXEC : 0,
+	};
+
+	return ioctl(q->broker->listener_fd, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
+}
+
+/* Both ends are the guest's once they are added, even where the call fails afterwards: it would have to find them
+ * by number, which it may do with any number anyway. */
+static int give_pair(const struct request *q, const int fd[2], bool cloexec, uint32_t address)
+{
+	int32_t number[2];
+
+	for (int i = 0; i < 2; i++) {
+		number[i] = give_fd(q, fd[i], cloexec, 0);
+		if (number[i] < 0)
+			return errno;
+	}
+	return guest_write(q, address, number, sizeof(number));
+}
+
+enum { SOCKETCALL_SOCKET = 1, SOCKETCALL_SOCKETPAIR = 8 };      /* linux/net.h: SYS_SOCKET, SYS_SOCKETPAIR */
+
+static int on_socketcall(struct request *q)
+{
+	bool pair = q->arg[0] == SOCKETCALL_SOCKETPAIR;
+	uint32_t word[4] = { 0 };
+	int fd[2] = { -1, -1 }, err;
+	struct caller c;
+	bool cloexec;
+
+	if (!pair && q->arg[0] != SOCKETCALL_SOCKET)
+		return EINVAL;
+	err = guest_read(q, q->arg[1], word, (pair ? 4 : 3) * sizeof(word[0]));
+	if (!err)
+		err = read_caller(q, &c);
+	if (err)
+		return err;
+	if (!is_family_allowed(word[0]))
+		return EAFNOSUPPORT;
+	cloexec = word[1] & SOCK_CLOEXEC;
+	become(q->broker, &c);
+	if (pair)
+		err = socketpair((int)word[0], (int)(word[1] | SOCK_CLOEXEC), (int)word[2], fd) < 0 ? errno : 0;
+	else
+		err = (fd[0] = socket((int)word[0], (int)(word[1] | SOCK_CLOEXEC), (int)word[2])) < 0 ? errno : 0;
+	become_root(supervisor_pid);
+	if (!err && pair)
+		err = give_pair(q, fd, cloexec, word[3]);
+	else if (!err)
+		err = give_fd(q, fd[0], cloexec, SECCOMP_ADDFD_FLAG_SEND) < 0 ? errno : ANSWERED;
+	close_fd(&fd[0]);
+	close_fd(&fd[1]);
+	return err;
+}
+
+/* One row a brokered call; seccomp.c's row for it says when it is handed over. */
+static const struct handler {
+	int nr, nr32;
+	int (*handle)(struct request *q);
+} handlers[] = {
+	{ __NR_sethostname, COMPAT_NR32(74, 74), on_sethostname },
+	{ __NR_setdomainname, COMPAT_NR32(121, 121), on_setdomainname },
+	{ __NR_socketcall, COMPAT_NR32(102, -1), on_socketcall },
+};
+
+/* ---- the loop ---- */
+
+static int handle(struct request *q)
+{
+	const struct seccomp_data *call = &q->notif->data;
+	bool native = call->arch == COMPAT_AUDIT_NATIVE;
+
+	for (int i = 0; i < 6; i++)
+		q->arg[i] = native ? call->args[i] : (uint32_t)call->args[i];
+	for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++)
+		if ((native ? handlers[i].nr : handlers[i].nr32) == call->nr && call->nr >= 0)
+			return handlers[i].handle(q);
+	return ENOSYS;
+}
+
+static void answer(const struct broker *b, const struct seccomp_notif *notif)
+{
+	struct request q = { .broker = b, .notif = notif };
+	struct seccomp_notif_resp reply = { .id = notif->id };
+	int err = handle(&q);
+
+	if (err == ANSWERED)
+		return;
+	reply.val = err ? 0 : q.value;
+	reply.error = -err;
+	/* ENOENT: killed, or interrupted, meanwhile. Nobody waits for this answer. */
+	if (ioctl(b->listener_fd, SECCOMP_IOCTL_NOTIF_SEND, &reply) < 0 && errno != ENOENT)
+		die_sys("broker: answer");
+}
+
+/* Since 6.11 a listener that nobody is left under gives ENOENT at once, and for ever. */
+static bool is_hung_up(int listener_fd)
+{
+	struct pollfd p = { .fd = listener_fd };
+
+	return poll(&p, 1, 0) == 1 && p.revents & POLLHUP;
+}
+
+static void enter(int ns_fd, int type, const char *what)
+{
+	if (ns_fd >= 0 && setns(ns_fd, type) < 0)
+		die_sys("broker: enter the guest's %s namespace", what);
+}
+
+/*
+ * Kept: SYS_ADMIN for sethostname, SYS_PTRACE for the guest's memory, SETUID and SETGID to become a caller, and,
+ * for a guest whose capabilities are the host's, the one that socket(2) asks for.
+ */
+static void drop_rest(const struct broker *b)
+{
+	uint64_t kept = BIT(CAP_SYS_ADMIN) | BIT(CAP_SYS_PTRACE) | BIT(CAP_SETUID) | BIT(CAP_SETGID) |
+			(b->id_base ? 0 : BIT(CAP_NET_RAW));
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = { 0 };
+
+	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
+		if (!(kept & BIT(cap)) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+			die_sys("broker: drop a capability");
+	if (capget(&head, data) < 0)
+		die_sys("broker: capget");
+	for (int i = 0; i < 2; i++) {
+		data[i].permitted &= (uint32_t)(kept >> (32 * i));
+		data[i].effective = data[i].permitted;
+		data[i].inheritable = 0;
+	}
+	if (capset(&head, data) < 0)
+		die_sys("broker: capset");
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		die_sys("broker: prctl");
+}
+
+_Noreturn void broker_main(const struct broker *b)
+{
+	union { struct seccomp_notif notif; char room[512]; } in;
+	struct seccomp_notif_sizes sizes;
+
+	supervisor_pid = getppid();
+	if (syscall(__NR_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) < 0 || sizes.seccomp_notif > sizeof(in) ||
+	    sizes.seccomp_notif_resp > sizeof(struct seccomp_notif_resp))
+		die("broker: this kernel's notifications have another size");
+	host_proc_fd();
+	enter(b->uts_fd, CLONE_NEWUTS, "uts");
+	enter(b->net_fd, CLONE_NEWNET, "network");
+	drop_rest(b);
+	/* The answer wakes the caller on this CPU, as it waits for nothing else: 10 us a call instead of 140. */
+	ioctl(b->listener_fd, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
+	for (;;) {
+		memset(&in, 0, sizeof(in));     /* the kernel demands it */
+		if (ioctl(b->listener_fd, SECCOMP_IOCTL_NOTIF_RECV, &in) == 0) {
+			answer(b, &in.notif);
+			continue;
+		}
+		if (errno == ENOENT && is_hung_up(b->listener_fd))
+			_exit(0);
+		if (errno != ENOENT && errno != EINTR)
+			die_sys("broker: receive");
+	}
+}
