@@ -350,10 +350,11 @@ static void check_cap_lists(const struct plan *p)
 void caps_check(struct plan *p)
 {
 	check_cap_lists(p);
-	caps_check_identity(p);
 	for (size_t i = 0; i < sizeof(ccaps) / sizeof(*ccaps); i++)
 		if (p->rights.ccap & ccaps[i].bit && ccaps[i].why_not)
 			die("--ccap %s: %s", ccaps[i].name, ccaps[i].why_not);
+	if (p->rights.ccap & CCAP_SET_UTSNAME && p->context.share & NS_UTS)
+		die("--ccap set_utsname: with --share uts it would set the host's name");
 	for (size_t i = 0; i < p->rights.env.n; i++)
 		if (p->rights.env.v[i][0] == '\0' || p->rights.env.v[i][0] == '=')
 			die_usage("--env %s: a variable has a name", quote(p->rights.env.v[i]));

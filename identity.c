@@ -115,7 +115,7 @@ static const char *groups_parse(const char *arg, uint64_t max, struct word *out,
 
 enum { GROUP_WORDS_MAX = 256 };
 
-void caps_check_identity(struct plan *p)
+void identity_check(struct plan *p)
 {
 	struct word user, group, *list;
 	bool have_group;
@@ -327,7 +327,7 @@ static char *span_text(struct span s, const char *otherwise)
  * A number that no line has gets the group of the same number, not 0: a user that was asked for by number is to
  * have nothing of root's.
  */
-void caps_identity(const struct plan *p, struct identity *id)
+void identity_resolve(const struct plan *p, struct identity *id)
 {
 	struct span passwd = read_guest_file("/etc/passwd");
 	int passwd_err = errno, group_err;
@@ -422,7 +422,7 @@ static const char *caller_term(char **caller_env)
 }
 
 /* --env wins over --keep-env, both over the defaults. A name that the caller hasn't is left out, as env(1) would. */
-char **caps_environment(const struct plan *p, const struct identity *id, char **caller_env)
+char **identity_environment(const struct plan *p, const struct identity *id, char **caller_env)
 {
 	struct environment e = { 0 };
 

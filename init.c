@@ -144,16 +144,18 @@ static _Noreturn void exec_program(char **argv, char **env)
  */
 _Noreturn void init_exec_role(int argc, char **argv)
 {
-	uint64_t error_fd;
+	uint64_t error_fd, filter_fd;
 
 	if (getauxval(AT_SECURE))
 		die("vrun-exec: not with privilege");
-	if (argc < 3 || parse_u64(argv[1], 0, INT_MAX, &error_fd))
+	if (argc < 4 || parse_u64(argv[1], 0, INT_MAX, &error_fd))
 		die("vrun-exec: a role of vrun's own, not a command");
 	if (fcntl((int)error_fd, F_SETFD, FD_CLOEXEC))
 		die_sys("vrun-exec: descriptor %s", argv[1]);
 	util_error_fd = (int)error_fd;
-	exec_program(argv + 2, environ);
+	if (!parse_u64(argv[2], 0, INT_MAX, &filter_fd))
+		seccomp_apply_memfd((int)filter_fd);
+	exec_program(argv + 3, environ);
 }
 
 /* ---- the process that becomes COMMAND ---- */
@@ -178,15 +180,18 @@ static void program_descriptors(const struct init *in, const struct program *pro
 static _Noreturn void program_exec_sealed(const struct init *in, const struct program *prog)
 {
 	size_t argc = 0;
-	char error_fd[16], **argv;
+	char error_fd[16], filter_fd[16], **argv;
+	int filter = seccomp_file_memfd(in->args->plan);
 
 	while (prog->argv[argc])
 		argc++;
-	argv = xrealloc_array(NULL, argc + 3, sizeof(*argv));
+	argv = xrealloc_array(NULL, argc + 4, sizeof(*argv));
 	snprintf(error_fd, sizeof(error_fd), "%d", in->args->error_fd);
+	snprintf(filter_fd, sizeof(filter_fd), "%d", filter);   /* -1 is no number to parse_u64 */
 	argv[0] = (char *)"vrun-exec";
 	argv[1] = error_fd;
-	memcpy(argv + 2, prog->argv, (argc + 1) * sizeof(*argv));
+	argv[2] = filter_fd;
+	memcpy(argv + 3, prog->argv, (argc + 1) * sizeof(*argv));
 	if (fcntl(in->args->error_fd, F_SETFD, 0))
 		die_sys("error pipe");
 	syscall(__NR_execveat, in->args->ro_self_fd, "", argv, prog->env, AT_EMPTY_PATH);
@@ -209,6 +214,7 @@ static _Noreturn void program_exec(const struct init *in, const struct program *
 		die_sys("signal mask");
 	if (a->ro_self_fd >= 0)
 		program_exec_sealed(in, prog);
+	seccomp_apply_file(a->plan);    /* last: it may refuse anything but the exec */
 	exec_program(prog->argv, prog->env);
 }
 
@@ -382,8 +388,8 @@ _Noreturn void init_main(const struct init_args *a)
 
 	in.args = a;
 	init_become(a);
-	caps_identity(a->plan, &identity);
-	command.env = caps_environment(a->plan, &identity, a->caller_env);
+	identity_resolve(a->plan, &identity);
+	command.env = identity_environment(a->plan, &identity, a->caller_env);
 	command.foreground = a->pty_slave_fd >= 0 && a->tty->eager;
 	for (int i = 0; i < 3; i++)
 		command.stdio_fd[i] = a->pty_slave_fd >= 0 && a->tty->slave_on[i] ? a->pty_slave_fd : -1;

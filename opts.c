@@ -980,7 +980,7 @@ void opts_check(struct plan *p)
 	if (p->context.until == UNTIL_UNSET)
 		p->context.until = UNTIL_COMMAND;
 	if (!opts_given(p, "ccap"))
-		p->rights.ccap = CCAP_SET_UTSNAME | CCAP_RAW_ICMP;
+		p->rights.ccap = CCAP_RAW_ICMP | (p->context.share & NS_UTS ? 0 : CCAP_SET_UTSNAME);
 }
 
 /* ---- what people and shells read ---- */

@@ -502,6 +502,7 @@ static uint32_t start_message(struct run *r)
 	case CTL_BORN:
 		s->init_pid = m.value;
 		s->broker.uts_fd = brokered(r->plan) ? open_ns(s->init_pid, "uts") : -1;
+		s->broker.net_fd = brokered(r->plan) ? open_ns(s->init_pid, "net") : -1;
 		break;
 	case CTL_PTY:
 		s->tty.master_fd = n_fds ? fd : -1;
@@ -696,6 +697,7 @@ static void check(struct plan *p)
 {
 	opts_check(p);
 	caps_check(p);
+	identity_check(p);
 	seccomp_check(p);
 	root_check(p);
 	net_check(p);

@@ -220,11 +220,6 @@ void opts_completion(FILE *out);        /* bash */
 bool opts_given(const struct plan *p, const char *long_name);
 
 /* ---- caps.c: who we are ---- */
-struct identity {                       /* what COMMAND runs as, ids as in the guest */
-	uid_t uid; gid_t gid;
-	gid_t *groups; size_t n_groups;
-	char *home, *shell, *user;      /* from the guest's passwd; defaults "/", "/bin/sh", the number */
-};
 /* main's first act. Setuid entry: undumpable, a clean environment, fds 0-2 open; from here to caps_regain the
  * process is the caller (uid, gid and groups), root only in the saved ids. caps_privileged: may it start guests? */
 void caps_acquire(void);
@@ -233,17 +228,25 @@ void caps_regain(void);
 const char *caps_parse_list(uint64_t *mask, const char *arg);   /* "NET_RAW,cap_chown" or "all" (drop only) */
 const char *caps_parse_ccap(uint64_t *mask, const char *arg);
 void caps_check(struct plan *p);
-void caps_check_identity(struct plan *p);        /* identity.c, with caps_identity and caps_environment */
 uint64_t caps_bound(const struct plan *p);      /* the guest's bounding set */
-const char *caps_name(int cap);
-/* In the guest's root (after the barrier), as guest root: names from its /etc/passwd and /etc/group, read without
- * following anything out. */
-void caps_identity(const struct plan *p, struct identity *id);
-char **caps_environment(const struct plan *p, const struct identity *id, char **caller_env);    /* with container=vrun for --init */
+const char *caps_name(int cap);         /* without CAP_; in a static buffer */
 /* Guest init: bounding set, securebits, inheritable/ambient cleared, each drop read back. Before seccomp_load's NNP. */
 void caps_apply_bound(const struct plan *p);
+struct identity;
 /* COMMAND (and whatever --enter starts): groups, gid, uid, capabilities for a non-root user, no_new_privs; proved. */
 void caps_apply_user(const struct plan *p, const struct identity *id);
+
+/* ---- identity.c: whom COMMAND runs as ---- */
+struct identity {                       /* what COMMAND runs as, ids as in the guest */
+	uid_t uid; gid_t gid;
+	gid_t *groups; size_t n_groups;
+	char *home, *shell, *user;      /* from the guest's passwd; defaults "/", "/bin/sh", the number */
+};
+void identity_check(struct plan *p);     /* --user and --groups are words that can be an id or a name */
+/* In the guest's root (after the barrier), as guest root: names from its /etc/passwd and /etc/group, read without
+ * following anything out. */
+void identity_resolve(const struct plan *p, struct identity *id);
+char **identity_environment(const struct plan *p, const struct identity *id, char **caller_env);  /* with container=vrun for --init */
 
 /* ---- seccomp.c: the filter; broker.c answers what it notifies ---- */
 const char *seccomp_parse(struct rights *r, const char *arg);
@@ -254,11 +257,12 @@ size_t seccomp_compile(const struct plan *p, struct sock_filter *out, size_t roo
 /* In guest init, all capabilities still there (so no NNP needed): loads; returns the listener's fd or -1 if none. */
 int seccomp_apply(const struct plan *p);
 bool seccomp_notifies(const struct plan *p);
-/* --seccomp FILE: COMMAND's own filter, the last act before its exec (after caps_apply_user); sets no_new_privs. */
+/* --seccomp FILE: COMMAND's own filter, the last act before its exec (after caps_apply_user); seccomp_check sets
+ * no_new_privs for it. Where another stage of vrun comes between, the filter travels as a memfd (not CLOEXEC; -1:
+ * there is none). */
 void seccomp_apply_file(const struct plan *p);
-/* Which brokered call a notification is: its row in the one table. */
-enum call { CALL_NONE, CALL_SETHOSTNAME, CALL_SETDOMAINNAME };
-enum call seccomp_call(uint32_t audit_arch, int nr);
+int seccomp_file_memfd(const struct plan *p);
+void seccomp_apply_memfd(int fd);
 
 struct broker {                         /* plain data: travels in the sealed memfd of the broker's role */
 	int listener_fd;                /* seccomp notify */
@@ -269,7 +273,7 @@ struct broker {                         /* plain data: travels in the sealed mem
 	uint32_t id_base;               /* xid<<16, 0 without user namespace */
 	uint32_t xid;
 };
-_Noreturn void broker_main(const struct broker *b);     /* never trusts the guest's memory twice; ends with the listener */
+_Noreturn void broker_main(const struct broker *b);     /* in the guest's uts and net namespaces; never trusts the guest's memory twice */
 
 /* ---- root.c: the guest's file tree and the barrier ---- */
 const char *root_parse_bind(struct root *r, const char *arg);

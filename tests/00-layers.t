@@ -5,9 +5,9 @@
 
 order="vrun supervise init guests check" # know the order: may call everything
 options="opts"				# calls parsers and checks only
-concerns="caps seccomp root cgroup limits net procvirt unify tty disk time broker"
+concerns="caps identity seccomp root cgroup limits net procvirt unify tty disk time broker"
 base="util views fuse"			# know no concern
-further="identity:caps views:procvirt"			# a second file of a room
+further="views:procvirt"			# a second file of a room
 
 need tool:nm
 mktmp
