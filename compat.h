@@ -274,6 +274,21 @@ static inline int sys_fsmount(int fs_fd, unsigned flags, unsigned attr)
 {
 	return (int)syscall(__NR_fsmount, fs_fd, flags, attr);
 }
+/* statx(2), 4.11; stx_mnt_id 5.8. The C library's struct has neither everywhere. */
+struct compat_statx {
+	uint32_t mask, blksize;
+	uint64_t attributes;
+	uint32_t nlink, uid, gid;
+	uint16_t mode, pad;
+	uint64_t ino, size, blocks, attributes_mask, times[8];
+	uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
+	uint64_t mnt_id, spare[13];
+};
+#define COMPAT_STATX_MNT_ID 0x1000
+static inline int sys_statx(int dir_fd, const char *path, int flags, unsigned mask, struct compat_statx *st)
+{
+	return (int)syscall(__NR_statx, dir_fd, path, flags, mask, st);
+}
 static inline int sys_close_range(unsigned first, unsigned last, unsigned flags)
 {
 	return (int)syscall(__NR_close_range, first, last, flags);

@@ -285,6 +285,7 @@ void root_check(struct plan *p);        /* as the caller: opens dir, sources, co
 /* What other concerns put into the guest's tree: a file or directory (fd of a detached mount or O_PATH) over an
  * existing path below the root; procvirt fills these, vrun.c hands them on. */
 struct overmount { const char *path; int fd; };
+struct trees { int root_fd, cow_fd, resolv_fd, cgroup_fd, *bind_fd; };  /* detached copies, by root_take; -1: none */
 struct build {                          /* what the builder knows when it builds the tree */
 	const struct plan *plan;
 	uint32_t id_base;               /* guest's 0 on the host; 0 without user namespace */
@@ -296,13 +297,44 @@ struct build {                          /* what the builder knows when it builds
 	bool want_pty;                  /* open a pty pair in the guest's devpts */
 	int pty_master_fd, pty_slave_fd; /* out; -1 if not wanted */
 	const struct overmount *over; size_t n_over;
+	struct trees trees;
 };
+/* Builder, still in the host's mount namespace and with plan and cgroup_fd set: copies (detached mounts) of what the
+ * caller's fds and cgroup_fd stand for. From another mount namespace the kernel refuses that (open_tree: EINVAL). */
+void root_take(struct build *b);
 /* Builder: host root in the guest's mount, uts, ipc, net, time namespaces. Makes the tree and goes behind the
  * barrier: afterwards "/" is the guest's root for this process and for all that share its mount namespace after
  * root_enter(). ROOT.md has the order. */
 void root_apply(struct build *b);
 void root_enter(void);                  /* guest init, after root_apply: chroot("/..") and chdir("/"); see ROOT.md */
 void root_workdir(const struct plan *p, const char *caller_cwd); /* COMMAND, as its user: chdir or die */
+
+/* ---- mnt.c: mounts by descriptor; like util.c it knows no concern ---- */
+struct mnt_opt { const char *key, *value; };    /* value NULL: a flag; a list ends with key NULL */
+int mnt_new(const char *type, const struct mnt_opt *opts, unsigned attr);       /* a detached filesystem; -1 */
+int mnt_clone(int dir_fd, const char *path, unsigned flags);    /* a detached copy; AT_RECURSIVE, AT_SYMLINK_NOFOLLOW; -1 */
+int mnt_attach(int tree_fd, int dir_fd, const char *path);      /* "": on dir_fd itself; the last symlink isn't followed */
+int mnt_set(int tree_fd, unsigned attr, bool recursive);        /* MOUNT_ATTR_*, and private propagation */
+uint64_t mnt_id(int fd);
+/* Every line of this namespace's mount table, in its order; stops when f returns false. */
+struct mnt_line { uint64_t id, parent; unsigned dev_major, dev_minor; char *path, *type; };
+void mnt_each(bool (*f)(const struct mnt_line *line, void *arg), void *arg);
+
+/* ---- guestfs.c: the guest's own /dev, /proc and /sys; called by root.c alone ---- */
+int guestfs_dev(const struct build *b);         /* each: a detached mount, filled */
+int guestfs_pts(const struct build *b);
+int guestfs_proc(const struct build *b);
+int guestfs_sys(const struct build *b);
+/* What can only be done once they are attached. blank_fd: a directory, attached, with an empty `file` and `dir`. */
+void guestfs_cover_proc(const struct build *b, int proc_fd, int blank_fd);
+void guestfs_cover_sys(const struct build *b, int sys_fd, int blank_fd);
+void guestfs_open_pty(struct build *b, int pts_fd, int dev_fd);         /* dev_fd -1: no /dev */
+
+/* ---- cow.c: the copy-on-write layer; called by root.c alone ---- */
+const char *cow_parse(struct root *r, const char *arg);
+void cow_check(struct plan *p);
+int cow_take(const struct root *r);        /* makes the layer's directories; a detached copy of them */
+int cow_mount(const struct build *b, int scratch_fd);   /* detached overlay over b->trees.root_fd */
 
 /* ---- cgroup.c: the guest's directories: identity, entering, killing, removing ---- */
 enum { CGROUP_V1_MAX = 12 };

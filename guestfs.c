@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * guestfs.c: the guest's own /dev, /proc and /sys.
+ *
+ * /dev is a tmpfs that vrun fills before anyone sees it. The nodes are made by number (mknod: they are what we say,
+ * whatever the root has under those names: CVE-2025-31133), so it is the one mount of a guest without nodev; the
+ * guest can't make more, since mknod asks for CAP_MKNOD in the host's user namespace. The builder works with
+ * fsuid = the guest's root, so what it makes belongs to the guest.
+ *
+ * /proc shows the guest's pid namespace. A procfs has host-wide entries beside the processes. Three kinds are
+ * treated, by the table below: what would let root change the host is read-only; what would let root read or
+ * command it (kcore, sysrq-trigger) is covered; and with --hide proc what tells of the host is covered too. A
+ * cover is an empty read-only file or directory: the name stays, with nothing behind it. /proc/sys is read-only
+ * in any case: the limits on nested namespaces stand there.
+ * In a user namespace the guest's root is not the owner of these files and the kernel keeps it out of all that
+ * others may not use; a cover costs 12-16 us, so those are passed over.
+ *
+ * /sys is a sysfs of the guest's network namespace, read-only, with the guest's cgroup in it.
+ */
+#define _GNU_SOURCE
+#include "vrun.h"
+#include "compat.h"
+
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+
+enum { GID_TTY = 5 };   /* in every distribution since Debian 1 and Red Hat 1 */
+
+/* ---- /dev ---- */
+
+static void dev_node(const struct build *b, int dev_fd, const char *name, mode_t mode, dev_t rdev)
+{
+	if (mknodat(dev_fd, name, mode, rdev) < 0) {
+		if (errno == EPERM)
+			die("make /dev/%s: this needs CAP_MKNOD in the host's user namespace", name);
+		die_sys("make /dev/%s", name);
+	}
+	if (strcmp(name, "tty") == 0 && fchownat(dev_fd, name, b->id_base, b->id_base + GID_TTY, 0) < 0)
+		die_sys("chown /dev/%s", name);
+}
+
+static void dev_defaults(const struct build *b, int dev_fd)
+{
+	static const struct { const char *name; unsigned char major, minor; } nodes[] = {
+		{ "null", 1, 3 }, { "zero", 1, 5 }, { "full", 1, 7 }, { "random", 1, 8 }, { "urandom", 1, 9 },
+		{ "tty", 5, 0 },
+	};
+	static const struct { const char *name, *to; } links[] = {
+		{ "ptmx", "pts/ptmx" }, { "fd", "/proc/self/fd" }, { "stdin", "/proc/self/fd/0" },
+		{ "stdout", "/proc/self/fd/1" }, { "stderr", "/proc/self/fd/2" },
+	};
+
+	for (size_t i = 0; i < sizeof(nodes) / sizeof(nodes[0]); i++)
+		dev_node(b, dev_fd, nodes[i].name, S_IFCHR | 0666, makedev(nodes[i].major, nodes[i].minor));
+	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
+		if (symlinkat(links[i].to, dev_fd, links[i].name) < 0)
+			die_sys("make /dev/%s", links[i].name);
+	if (mkdirat(dev_fd, "pts", 0755) < 0 || mkdirat(dev_fd, "shm", 01777) < 0)
+		die_sys("make /dev/pts and /dev/shm");
+}
+
+/* Read-only by ownership: a node of the host's root, which the guest's root can neither chmod nor override. A
+ * read-only mount would not do: it doesn't hold for what is behind a node. Hence --userns, see root_check. */
+static void dev_extra(int dev_fd, const struct device *d)
+{
+	const char *name = d->path + strlen("/dev/");
+	char dir[PATH_MAX];
+	struct stat st;
+
+	if (fstat(d->src_fd, &st) < 0)
+		die_sys("--device %s", quote(d->path));
+	snprintf(dir, sizeof(dir), "%s", name);
+	for (char *s = strchr(dir, '/'); s; s = strchr(s + 1, '/')) {
+		*s = '\0';
+		if (mkdirat(dev_fd, dir, 0755) < 0 && errno != EEXIST)
+			die_sys("--device %s: make its directory", quote(d->path));
+		*s = '/';
+	}
+	if (mknodat(dev_fd, name, (st.st_mode & S_IFMT) | (d->ro ? 0444 : 0660), st.st_rdev) < 0) {
+		if (errno == EEXIST)
+			die("--device %s: the guest's own /dev has that name", quote(d->path));
+		die_sys("--device %s", quote(d->path));
+	}
+	if (d->ro && fchownat(dev_fd, name, 0, 0, AT_SYMLINK_NOFOLLOW) < 0)
+		die_sys("--device %s: chown", quote(d->path));
+}
+
+int guestfs_dev(const struct build *b)
+{
+	static const struct mnt_opt opts[] = { { "mode", "755" }, { "size", "1m" }, { NULL, NULL } };
+	const struct root *r = &b->plan->root;
+	int fd = mnt_new("tmpfs", opts, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+
+	if (fd < 0)
+		die_sys("mount the guest's /dev");
+	dev_defaults(b, fd);
+	for (size_t i = 0; i < r->n_device; i++)
+		dev_extra(fd, &r->device[i]);
+	return fd;
+}
+
+int guestfs_pts(const struct build *b)
+{
+	char gid[16];
+	const struct mnt_opt opts[] = { { "gid", gid }, { "mode", "620" }, { "ptmxmode", "666" }, { NULL, NULL } };
+	int fd;
+
+	snprintf(gid, sizeof(gid), "%u", b->id_base + GID_TTY);
+	fd = mnt_new("devpts", opts, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+	if (fd < 0)
+		die_sys("mount the guest's /dev/pts");
+	/* devpts gives ptmx to the host's root, whoever mounts it. */
+	if (b->id_base && fchownat(fd, "ptmx", b->id_base, b->id_base, 0) < 0)
+		die_sys("chown the guest's /dev/pts/ptmx");
+	return fd;
+}
+
+void guestfs_open_pty(struct build *b, int pts_fd, int dev_fd)
+{
+	int zero = 0, n, console, tree;
+	char name[16];
+
+	b->pty_master_fd = openat(pts_fd, "ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (b->pty_master_fd < 0 || ioctl(b->pty_master_fd, TIOCSPTLCK, &zero) < 0 ||
+	    ioctl(b->pty_master_fd, TIOCGPTN, &n) < 0)
+		die_sys("open a terminal in the guest's /dev/pts");
+	snprintf(name, sizeof(name), "%d", n);
+	b->pty_slave_fd = openat(pts_fd, name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (b->pty_slave_fd < 0)
+		die_sys("open the guest's terminal /dev/pts/%s", name);
+	if (!b->plan->context.init || dev_fd < 0)
+		return;
+	/* A node c 5 1 would be the host's console; a copy of the slave's mount is the guest's terminal. */
+	console = openat(dev_fd, "console", O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+	tree = mnt_clone(pts_fd, name, 0);
+	if (console < 0 || tree < 0 || mnt_attach(tree, dev_fd, "console") < 0)
+		die_sys("make the guest's /dev/console");
+	close(console);
+	close(tree);
+}
+
+/* ---- /proc ---- */
+
+static int proc_mount(int pidns_fd)
+{
+	_cleanup_fd_ int fs_fd = sys_fsopen("proc", FSOPEN_CLOEXEC);
+
+	if (fs_fd < 0)
+		return -1;
+	if (sys_fsconfig(fs_fd, FSCONFIG_SET_STRING, "source", "proc", 0) < 0)
+		return -1;
+	if (pidns_fd >= 0 && sys_fsconfig(fs_fd, FSCONFIG_SET_FD, "pidns", NULL, pidns_fd) < 0)
+		return -1;
+	if (sys_fsconfig(fs_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -1;
+	return sys_fsmount(fs_fd, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+}
+
+struct proc_job { int fd, error; };
+
+static int proc_helper(void *arg)
+{
+	struct proc_job *job = arg;
+
+	job->fd = proc_mount(-1);
+	job->error = errno;
+	_exit(0);
+}
+
+/* Until Linux 6.17 a procfs shows the pid namespace of the process that mounts it, so one is born in there: with our
+ * memory and descriptors, while we stand still. */
+static int proc_mount_by_helper(int pidns_fd)
+{
+	static char stack[16384] __attribute__((aligned(16)));
+	struct proc_job job = { .fd = -1 };
+	pid_t pid;
+
+	if (setns(pidns_fd, CLONE_NEWPID) < 0)
+		return -1;
+	pid = clone(proc_helper, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, &job);
+	if (pid < 0)
+		return -1;
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	errno = job.error;
+	return job.fd;
+}
+
+int guestfs_proc(const struct build *b)
+{
+	int fd = proc_mount(b->pidns_fd);
+
+	if (fd < 0 && b->pidns_fd >= 0 && errno == EINVAL)
+		fd = proc_mount_by_helper(b->pidns_fd);
+	if (fd < 0)
+		die_sys("mount the guest's /proc");
+	return fd;
+}
+
+enum { READ_ONLY, COVER, HIDE };        /* HIDE: covered with --hide proc */
+
+static const struct { const char *name; int what; } proc_table[] = {
+	{ "sys", READ_ONLY }, { "mtrr", READ_ONLY },
+	{ "kcore", COVER }, { "kmsg", COVER }, { "sysrq-trigger", COVER }, { "kpagecount", COVER },
+	{ "kpageflags", COVER }, { "kpagecgroup", COVER }, { "latency_stats", COVER },
+	{ "acpi", HIDE }, { "asound", HIDE }, { "bus", HIDE }, { "driver", HIDE }, { "fs", HIDE }, { "irq", HIDE },
+	{ "scsi", HIDE }, { "dynamic_debug", HIDE },
+	{ "allocinfo", HIDE }, { "bootconfig", HIDE }, { "buddyinfo", HIDE }, { "cmdline", HIDE },
+	{ "config.gz", HIDE }, { "interrupts", HIDE }, { "iomem", HIDE }, { "ioports", HIDE },
+	{ "kallsyms", HIDE }, { "key-users", HIDE }, { "keys", HIDE }, { "lock_stat", HIDE }, { "locks", HIDE },
+	{ "mdstat", HIDE }, { "modules", HIDE }, { "pagetypeinfo", HIDE }, { "partitions", HIDE },
+	{ "profile", HIDE }, { "sched_debug", HIDE }, { "schedstat", HIDE }, { "slabinfo", HIDE },
+	{ "softirqs", HIDE }, { "timer_list", HIDE }, { "timer_stats", HIDE }, { "vmallocinfo", HIDE },
+	{ "zoneinfo", HIDE },
+};
+
+static void cover(int dir_fd, const char *name, bool is_dir, int blank_fd, const char *where)
+{
+	_cleanup_fd_ int tree = mnt_clone(blank_fd, is_dir ? "dir" : "file", 0);
+
+	if (tree < 0 || mnt_attach(tree, dir_fd, name) < 0)
+		die_sys("cover %s%s in the guest", where, name);
+}
+
+static void make_read_only(int dir_fd, const char *name, const char *where)
+{
+	_cleanup_fd_ int tree = mnt_clone(dir_fd, name, 0);
+
+	if (tree < 0 || mnt_set(tree, MOUNT_ATTR_RDONLY, false) < 0 || mnt_attach(tree, dir_fd, name) < 0)
+		die_sys("make %s%s read-only in the guest", where, name);
+}
+
+void guestfs_cover_proc(const struct build *b, int proc_fd, int blank_fd)
+{
+	bool hide = b->plan->procvirt.hide & HIDE_PROC;
+
+	for (size_t i = 0; i < sizeof(proc_table) / sizeof(proc_table[0]); i++) {
+		const char *name = proc_table[i].name;
+		int what = proc_table[i].what;
+		struct stat st;
+
+		if (fstatat(proc_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		if (what == HIDE && !hide)
+			what = READ_ONLY;
+		/* In a user namespace the guest's root is "others": what others can't use needs no cover. */
+		if (b->id_base && !(st.st_mode & 0007))
+			continue;
+		if (what == READ_ONLY && S_ISREG(st.st_mode) && !(st.st_mode & (b->id_base ? 0002 : 0222)))
+			continue;
+		if (what == READ_ONLY)
+			make_read_only(proc_fd, name, "/proc/");
+		else
+			cover(proc_fd, name, S_ISDIR(st.st_mode), blank_fd, "/proc/");
+	}
+}
+
+/* ---- /sys ---- */
+
+int guestfs_sys(const struct build *b)
+{
+	unsigned attr = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+	int fd = mnt_new("sysfs", NULL, attr);
+
+	(void)b;
+	if (fd < 0)
+		die_sys("mount the guest's /sys");
+	return fd;
+}
+
+void guestfs_cover_sys(const struct build *b, int sys_fd, int blank_fd)
+{
+	/* Firmware's tables and variables; power meters, fine enough to read keys by (CVE-2020-8694). */
+	static const char *const dirs[] = { "firmware", "devices/virtual/powercap" };
+	unsigned attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
+		if (faccessat(sys_fd, dirs[i], F_OK, 0) == 0)
+			cover(sys_fd, dirs[i], true, blank_fd, "/sys/");
+	if (b->trees.cgroup_fd < 0 || faccessat(sys_fd, "fs/cgroup", F_OK, 0) < 0)
+		return;
+	if (mnt_set(b->trees.cgroup_fd, attr | (b->cgroup_delegated ? 0 : MOUNT_ATTR_RDONLY), false) < 0 ||
+	    mnt_attach(b->trees.cgroup_fd, sys_fd, "fs/cgroup") < 0)
+		die_sys("mount the guest's cgroup on /sys/fs/cgroup");
+}

@@ -1,0 +1,946 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * root.c: the guest's file tree and the barrier.
+ *
+ * Checked as the caller: every path that the caller names is opened once, to an O_PATH descriptor; from then on the
+ * descriptor alone counts. Copies of what these stand for (detached mounts) are taken by the builder in the host's
+ * mount namespace (root_take), since the kernel copies no mount of another namespace. Then, in the guest's:
+ *
+ *     host's root            all mounts private
+ *      |- scratch tmpfs      over one of its directories: empty file and directory for covers, places for overlay layers
+ *      ^ guest's root        over "/": nodev, idmapped in a user namespace; or the overlay of --cow
+ *          /dev /proc ...    parents before children, whatever the order of the options
+ *
+ * No name of the host is needed to attach the root, and "/" of the builder still leads to the host's files until
+ * the barrier: pivot_root, after which the host's mounts are gone from the namespace. pivot_root can't leave an
+ * initramfs; there the root already covers "/", whose ".." is itself, and chroot(2) into it leaves nothing below to
+ * go back to; the other mounts are detached one by one. root_apply ends by proof: it enters its own namespace anew,
+ * as someone would who comes from outside, and must stand in the guest's root. Never a plain chroot.
+ *
+ * A root may be hostile (ATTACKS.md C2: CVE-2025-31133, -52565, -52881, CVE-2026-41579, CVE-2021-30465). Mount
+ * points are looked up once, from the root's descriptor, with RESOLVE_IN_ROOT, and mounted on by descriptor. The
+ * guest's own mounts and everything in /dev, /proc and /sys take no symbolic link at all; another mount point may
+ * have one on its way (/var/run), but not into these.
+ *
+ * The builder works with fsuid and fsgid = the guest's root: what it makes belongs to the guest.
+ */
+#define _GNU_SOURCE
+#include "vrun.h"
+#include "compat.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/fsuid.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <linux/capability.h>
+
+static const char *const own_mounts[] = { "/dev", "/proc", "/sys" };
+
+static bool is_below(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	return strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
+static bool is_host_tree(const struct plan *p) { return !p->root.dir; }
+
+/* ---- parsing ---- */
+
+/* The next field of "a:b\:c:d", unescaped, in memory of its own; *s goes behind it, or becomes NULL at the end. */
+static char *next_field(const char **s)
+{
+	char *out = xmalloc(strlen(*s) + 1), *o = out;
+	const char *p = *s;
+
+	for (; *p && *p != ':'; p++) {
+		if (*p == '\\' && (p[1] == ':' || p[1] == '\\'))
+			p++;
+		*o++ = *p;
+	}
+	*o = '\0';
+	*s = *p ? p + 1 : NULL;
+	return out;
+}
+
+/* An absolute path in the guest, to its one spelling, in place: no "//", ".", or slash at the end. */
+static const char *normalise(char *path)
+{
+	char *in = path, *out = path;
+
+	if (*path != '/')
+		return "the path in the guest must start with /";
+	if (strlen(path) >= PATH_MAX)
+		return "the path is too long";
+	while (*in) {
+		size_t n;
+
+		in += strspn(in, "/");
+		n = strcspn(in, "/");
+		if (n == 2 && in[0] == '.' && in[1] == '.')
+			return "the path in the guest must not have ..";
+		if (n == 0 || (n == 1 && in[0] == '.')) {
+			in += n;
+			continue;
+		}
+		*out++ = '/';
+		memmove(out, in, n);
+		out += n;
+		in += n;
+	}
+	*out = '\0';
+	return out == path ? "not / itself" : NULL;
+}
+
+static const char *parse_bind_opts(char *opts, unsigned *flags)
+{
+	static const struct { const char *word; unsigned set, clear; } words[] = {
+		{ "ro", BIND_RO, 0 }, { "rw", 0, BIND_RO }, { "noexec", BIND_NOEXEC, 0 }, { "exec", 0, BIND_NOEXEC },
+		{ "suid", BIND_SUID, 0 }, { "idmap", BIND_IDMAP, 0 }, { "norec", BIND_NOREC, 0 }, { "try", BIND_TRY, 0 },
+	};
+	unsigned set = 0, cleared = 0;
+	char *rest = opts;
+
+	while (rest) {
+		char *word = strsep(&rest, ",");
+		size_t i = 0, n = sizeof(words) / sizeof(words[0]);
+
+		while (i < n && strcmp(word, words[i].word) != 0)
+			i++;
+		if (i == n)
+			return "an option is none of ro rw exec noexec suid idmap norec try";
+		set |= words[i].set;
+		cleared |= words[i].clear;
+	}
+	if (set & cleared)
+		return "two options contradict each other";
+	*flags = set;
+	return NULL;
+}
+
+const char *root_parse_bind(struct root *r, const char *arg)
+{
+	const char *s = arg, *why = NULL;
+	struct bind bind = { .src_fd = -1 };
+	char *opts = NULL;
+
+	bind.src = next_field(&s);
+	bind.dst = s ? next_field(&s) : xstrdup(bind.src);
+	if (s)
+		opts = next_field(&s);
+	if (s)
+		why = "more than SRC:DST:OPTS (a colon in a path is written \\:)";
+	else if (!*bind.src)
+		why = "no source";
+	else
+		why = normalise(bind.dst);
+	if (!why && opts)
+		why = parse_bind_opts(opts, &bind.flags);
+	free(opts);
+	if (why) {
+		free(bind.src);
+		free(bind.dst);
+		return why;
+	}
+	r->bind = xrealloc_array(r->bind, r->n_bind + 1, sizeof(bind));
+	r->bind[r->n_bind++] = bind;
+	return NULL;
+}
+
+static const char *parse_mode(const char *s, unsigned *mode)
+{
+	unsigned m = 0;
+
+	if (!*s)
+		return "no mode";
+	for (; *s; s++) {
+		if (*s < '0' || *s > '7')
+			return "the mode is no octal number";
+		m = m * 8 + (unsigned)(*s - '0');
+		if (m > 07777)
+			return "the mode is more than 7777";
+	}
+	*mode = m;
+	return NULL;
+}
+
+static const char *parse_tmpfs_opts(char *opts, struct tmpfs *t, bool *have_mode)
+{
+	char *rest = opts;
+	const char *why;
+
+	while (rest) {
+		char *word = strsep(&rest, ",");
+
+		if (strncmp(word, "size=", 5) == 0 && !t->size_bytes) {
+			why = parse_size(word + 5, &t->size_bytes);
+			if (!why && (t->size_bytes == 0 || t->size_bytes == UINT64_MAX))
+				why = "the size must be more than 0 and finite";
+		} else if (strncmp(word, "mode=", 5) == 0 && !*have_mode) {
+			why = parse_mode(word + 5, &t->mode);
+			*have_mode = true;
+		} else {
+			why = "an option is not size=N or mode=M, or is given twice";
+		}
+		if (why)
+			return why;
+	}
+	return NULL;
+}
+
+const char *root_parse_tmpfs(struct root *r, const char *arg)
+{
+	const char *s = arg, *why;
+	struct tmpfs t = { .dst = NULL };
+	bool have_mode = false;
+	char *opts = NULL;
+
+	if (strcmp(arg, "none") == 0) {
+		r->tmpfs_none = true;
+		return NULL;
+	}
+	t.dst = next_field(&s);
+	if (s)
+		opts = next_field(&s);
+	why = s ? "more than DST:size=N,mode=M" : normalise(t.dst);
+	if (!why && opts)
+		why = parse_tmpfs_opts(opts, &t, &have_mode);
+	free(opts);
+	if (!why && have_mode && t.mode == 0)
+		why = "a directory of mode 0 is of no use";     /* and 0 stands for the default */
+	if (why) {
+		free(t.dst);
+		return why;
+	}
+	r->tmpfs = xrealloc_array(r->tmpfs, r->n_tmpfs + 1, sizeof(t));
+	r->tmpfs[r->n_tmpfs++] = t;
+	return NULL;
+}
+
+const char *root_parse_cow(struct root *r, const char *arg)
+{
+	return cow_parse(r, arg);
+}
+
+const char *root_parse_device(struct root *r, const char *arg)
+{
+	const char *s = arg, *why;
+	struct device d = { .src_fd = -1 };
+	char *opt = NULL;
+
+	d.path = next_field(&s);
+	if (s)
+		opt = next_field(&s);
+	d.ro = opt && strcmp(opt, "ro") == 0;
+	why = s || (opt && !d.ro) ? "not PATH or PATH:ro" : normalise(d.path);
+	if (!why && (!is_below(d.path, "/dev") || strcmp(d.path, "/dev") == 0))
+		why = "the path must be below /dev";
+	free(opt);
+	if (why) {
+		free(d.path);
+		return why;
+	}
+	r->device = xrealloc_array(r->device, r->n_device + 1, sizeof(d));
+	r->device[r->n_device++] = d;
+	return NULL;
+}
+
+const char *root_parse_disk(struct root *r, const char *arg)
+{
+	const char *comma = strchr(arg, ','), *why;
+	uint64_t bytes, inodes = 0;
+	char size[32];
+	size_t n = comma ? (size_t)(comma - arg) : strlen(arg);
+
+	if (n >= sizeof(size))
+		return "not a size";
+	memcpy(size, arg, n);
+	size[n] = '\0';
+	why = parse_size(size, &bytes);
+	if (!why && (bytes == 0 || bytes == UINT64_MAX))
+		why = "the size must be more than 0 and finite";
+	if (!why && comma && strncmp(comma + 1, "inodes=", 7) != 0)
+		why = "not SIZE or SIZE,inodes=N";
+	if (!why && comma)
+		why = parse_u64(comma + 8, 1, UINT64_MAX - 1, &inodes);
+	if (why)
+		return why;
+	r->disk_bytes = bytes;
+	r->disk_inodes = inodes;
+	return NULL;
+}
+
+/* ---- checks, as the caller ---- */
+
+/* On disk the guest's ids are 0.. (idmapped, or no user namespace): a setuid file made in the guest is a real one for
+ * whoever can reach it. A directory that only its owner may pass, here or above, keeps others away. */
+static void warn_if_reachable(const char *flag, const char *name, int dir_fd)
+{
+	int fd = dup(dir_fd), parent;
+	struct stat st, up;
+	struct statvfs fs;
+	bool closed = fstatvfs(fd, &fs) == 0 && (fs.f_flag & (ST_NOSUID | ST_RDONLY));
+
+	while (!closed && fd >= 0 && fstat(fd, &st) == 0) {
+		closed = !(st.st_mode & 0011);
+		parent = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		close(fd);
+		fd = parent;
+		if (fd < 0 || fstat(fd, &up) < 0 || (up.st_dev == st.st_dev && up.st_ino == st.st_ino))
+			break;
+	}
+	close_fd(&fd);
+	if (!closed)
+		note("%s %s: others can reach it: a setuid file made in the guest is one on the host (chmod 700 it or a "
+		     "directory above)", flag, quote(name));
+}
+
+static void check_dir(struct plan *p)
+{
+	struct root *r = &p->root;
+	struct stat st, top;
+
+	r->dir_fd = -1;
+	if (!r->dir)
+		return;
+	r->dir_fd = open(r->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (r->dir_fd < 0)
+		die_sys("--root %s: open", quote(r->dir));
+	if (fstat(r->dir_fd, &st) < 0 || stat("/", &top) < 0)
+		die_sys("--root %s: stat", quote(r->dir));
+	if (st.st_dev == top.st_dev && st.st_ino == top.st_ino) {
+		close_fd(&r->dir_fd);
+		r->dir = NULL;
+		return;
+	}
+	if (!r->read_only && !r->cow && !r->cow_tmpfs)
+		warn_if_reachable("--root", r->dir, r->dir_fd);
+}
+
+static void check_binds(struct plan *p)
+{
+	struct root *r = &p->root;
+
+	for (size_t i = 0; i < r->n_bind; i++) {
+		struct bind *b = &r->bind[i];
+
+		b->src_fd = open(b->src, O_PATH | O_CLOEXEC);
+		if (b->src_fd < 0 && !(errno == ENOENT && (b->flags & BIND_TRY)))
+			die_sys("--bind %s: open", quote(b->src));
+		if (b->src_fd >= 0 && (b->flags & BIND_IDMAP) && !(b->flags & BIND_RO) && p->context.userns == YES)
+			warn_if_reachable("--bind", b->src, b->src_fd);
+		for (size_t j = 0; j < i; j++)
+			if (strcmp(r->bind[j].dst, b->dst) == 0)
+				die("--bind: %s is given twice as the place in the guest", quote(b->dst));
+	}
+	for (size_t i = 0; i < r->n_tmpfs; i++) {
+		for (size_t j = 0; j < i; j++)
+			if (strcmp(r->tmpfs[j].dst, r->tmpfs[i].dst) == 0)
+				die("--tmpfs: %s is given twice", quote(r->tmpfs[i].dst));
+		for (size_t j = 0; j < r->n_bind; j++)
+			if (strcmp(r->bind[j].dst, r->tmpfs[i].dst) == 0)
+				die("--tmpfs: %s is given with --bind too", quote(r->tmpfs[i].dst));
+	}
+}
+
+/* The node is made anew by number, so what the caller may do with his must be asked here. */
+static void check_devices(struct plan *p)
+{
+	struct root *r = &p->root;
+
+	for (size_t i = 0; i < r->n_device; i++) {
+		struct device *d = &r->device[i];
+		const char *name = quote(d->path);
+		struct statvfs fs;
+		struct stat st;
+
+		d->src_fd = open(d->path, O_PATH | O_CLOEXEC);
+		if (d->src_fd < 0 || fstat(d->src_fd, &st) < 0 || fstatvfs(d->src_fd, &fs) < 0)
+			die_sys("--device %s: open", name);
+		if (!S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode))
+			die("--device %s: no device", name);
+		if (fs.f_flag & ST_NODEV)
+			die("--device %s: it is on a filesystem mounted nodev", name);
+		if (faccessat(d->src_fd, "", d->ro ? R_OK : R_OK | W_OK, AT_EMPTY_PATH | AT_EACCESS) < 0)
+			die_sys("--device %s: use it", name);
+		if (d->ro && p->context.userns != YES)
+			die("--device %s:ro: only --userns yes keeps the guest's root from writing", name);
+	}
+}
+
+void root_check(struct plan *p)
+{
+	struct root *r = &p->root;
+
+	check_dir(p);
+	if (is_host_tree(p) && (r->cow || r->cow_tmpfs))
+		die("--cow: needs --root");
+	if (r->disk_bytes)
+		die("--disk: not in this version");
+	if (!is_host_tree(p) && r->writable_root)
+		die("--writable-root: only without --root");
+	if (r->writable_root && r->read_only)
+		die("--writable-root and --read-only contradict each other");
+	cow_check(p);
+	if (r->cow_fd >= 0)
+		warn_if_reachable("--cow", r->cow, r->cow_fd);
+	check_binds(p);
+	check_devices(p);
+}
+
+/* ---- taken in the host's mount namespace ---- */
+
+static int take_resolv(const struct plan *p)
+{
+	struct stat st;
+	int fd;
+
+	/* Often a link into /run, which the guest has of its own: then the file behind it comes along. */
+	if (!is_host_tree(p) || lstat("/etc/resolv.conf", &st) < 0 || !S_ISLNK(st.st_mode))
+		return -1;
+	fd = mnt_clone(AT_FDCWD, "/etc/resolv.conf", 0);
+	if (fd < 0 && errno != ENOENT)
+		die_sys("copy /etc/resolv.conf");
+	return fd;
+}
+
+void root_take(struct build *b)
+{
+	const struct root *r = &b->plan->root;
+	struct trees *t = &b->trees;
+
+	if (is_host_tree(b->plan))
+		t->root_fd = mnt_clone(AT_FDCWD, "/", AT_RECURSIVE);
+	else
+		t->root_fd = mnt_clone(r->dir_fd, "", r->cow || r->cow_tmpfs ? 0 : AT_RECURSIVE);
+	if (t->root_fd < 0)
+		die_sys("--root %s: copy its mount", r->dir ? quote(r->dir) : "/");
+	t->bind_fd = xrealloc_array(NULL, r->n_bind + 1, sizeof(int));
+	for (size_t i = 0; i < r->n_bind; i++) {
+		const struct bind *bind = &r->bind[i];
+
+		t->bind_fd[i] = -1;
+		if (bind->src_fd < 0)
+			continue;
+		t->bind_fd[i] = mnt_clone(bind->src_fd, "", bind->flags & BIND_NOREC ? 0 : AT_RECURSIVE);
+		if (t->bind_fd[i] < 0)
+			die_sys("--bind %s: copy its mount", quote(bind->src));
+	}
+	t->cow_fd = cow_take(r);
+	t->resolv_fd = take_resolv(b->plan);
+	t->cgroup_fd = b->cgroup_fd < 0 ? -1 : mnt_clone(b->cgroup_fd, "", 0);
+	if (b->cgroup_fd >= 0 && t->cgroup_fd < 0)
+		die_sys("copy the mount of the guest's cgroup");
+}
+
+/* ---- the mounts in the guest's tree ---- */
+
+enum kind { DEV, PROC, SYS, TMPFS, BIND };
+struct point {
+	enum kind kind;
+	const char *dst;
+	bool given;                     /* by the caller: must be there; a default one may be missing */
+	unsigned depth;
+	const struct tmpfs *tmpfs;
+	const struct bind *bind;
+	int tree_fd;                    /* BIND */
+};
+
+struct tree {                           /* the guest's root while it is built */
+	int fd;
+	struct stat st;
+	bool cow;                       /* missing mount points are made */
+	dev_t own[8]; size_t n_own;     /* tmpfs of the guest's own: mount points are made there too */
+	dev_t kernel[3]; size_t n_kernel;       /* its /dev, /proc, /sys */
+	int blank_fd;                   /* the scratch tmpfs */
+	bool scratch_on_top;            /* ... had to be mounted over "/" */
+	int dev_fd, pts_fd;
+};
+
+static const struct tmpfs default_tmpfs[] = {
+	{ .dst = (char *)"/tmp", .mode = 01777 }, { .dst = (char *)"/run", .mode = 0755 },
+	{ .dst = (char *)"/run/lock", .mode = 01777 }, { .dst = (char *)"/dev/shm", .mode = 01777 },
+};
+
+static unsigned depth_of(const char *path)
+{
+	unsigned n = 0;
+
+	for (; *path; path++)
+		n += *path == '/';
+	return n;
+}
+
+static void add_point(struct point *points, size_t *n, struct point new)
+{
+	size_t at = *n;
+
+	for (size_t i = 0; i < *n; i++)
+		if (strcmp(points[i].dst, new.dst) == 0)
+			return;         /* the caller's are added first and replace the default of that name */
+	new.depth = depth_of(new.dst);
+	while (at > 0 && points[at - 1].depth > new.depth) {
+		points[at] = points[at - 1];
+		at--;
+	}
+	points[at] = new;
+	(*n)++;
+}
+
+/* All mounts, parents before children. */
+static struct point *list_points(const struct build *b, size_t *n)
+{
+	const struct root *r = &b->plan->root;
+	size_t n_default = sizeof(default_tmpfs) / sizeof(default_tmpfs[0]);
+	struct point *points = xrealloc_array(NULL, r->n_bind + r->n_tmpfs + 3 + n_default, sizeof(*points));
+
+	*n = 0;
+	for (size_t i = 0; i < r->n_bind; i++)
+		add_point(points, n, (struct point){ .kind = BIND, .dst = r->bind[i].dst, .given = true,
+						     .bind = &r->bind[i], .tree_fd = b->trees.bind_fd[i] });
+	for (size_t i = 0; i < r->n_tmpfs; i++)
+		add_point(points, n, (struct point){ .kind = TMPFS, .dst = r->tmpfs[i].dst, .given = true,
+						     .tmpfs = &r->tmpfs[i] });
+	for (size_t i = 0; i < 3; i++)
+		add_point(points, n, (struct point){ .kind = DEV + i, .dst = own_mounts[i] });
+	for (size_t i = 0; i < n_default && !r->tmpfs_none; i++)
+		add_point(points, n, (struct point){ .kind = TMPFS, .dst = default_tmpfs[i].dst,
+						     .tmpfs = &default_tmpfs[i] });
+	return points;
+}
+
+static const char *flag_of(const struct point *pt)
+{
+	return !pt->given ? "the guest's own" : pt->kind == BIND ? "--bind" : "--tmpfs";
+}
+
+static bool in_own_mount(const char *dst)
+{
+	for (size_t i = 0; i < sizeof(own_mounts) / sizeof(own_mounts[0]); i++)
+		if (is_below(dst, own_mounts[i]))
+			return true;
+	return false;
+}
+
+static uint64_t resolve_flags(const struct point *pt)
+{
+	uint64_t flags = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+
+	return !pt->given || in_own_mount(pt->dst) ? flags | RESOLVE_NO_SYMLINKS : flags;
+}
+
+/* Makes what is missing of a mount point: in the layer of --cow or in a tmpfs of the guest's own, never in a root. */
+static bool make_point(const struct tree *t, const struct point *pt, bool is_dir)
+{
+	char path[PATH_MAX];
+	bool made = false;
+
+	snprintf(path, sizeof(path), "%s", pt->dst);
+	for (char *s = path; s; ) {
+		char *name = s + 1, *next = strchr(name, '/');
+		struct stat st;
+		int r;
+
+		*s = '\0';
+		_cleanup_fd_ int dir = sys_openat2(t->fd, *path ? path : ".", O_PATH | O_DIRECTORY | O_CLOEXEC, resolve_flags(pt));
+		*s = '/';
+		if (dir < 0 || fstat(dir, &st) < 0)
+			return false;
+		bool own = t->cow && st.st_dev == t->st.st_dev;
+		for (size_t i = 0; i < t->n_own; i++)
+			own |= st.st_dev == t->own[i];
+		if (next)
+			*next = '\0';
+		r = !own ? -1 : next || is_dir ? mkdirat(dir, name, 0755) : mknodat(dir, name, S_IFREG | 0644, 0);
+		made |= r == 0;
+		if (next)
+			*next = '/';
+		s = next;
+	}
+	return made;
+}
+
+/* The mount point's descriptor; -1: a default one that the root doesn't have. */
+static int open_point(const struct tree *t, const struct point *pt, bool is_dir)
+{
+	uint64_t flags = O_PATH | O_CLOEXEC | (is_dir ? O_DIRECTORY : 0);
+	int fd = sys_openat2(t->fd, pt->dst, flags, resolve_flags(pt));
+	struct stat st;
+
+	if (fd < 0 && errno == ENOENT && make_point(t, pt, is_dir))
+		fd = sys_openat2(t->fd, pt->dst, flags, resolve_flags(pt));
+	else if (fd < 0 && errno == ENOENT && !pt->given)
+		return -1;
+	if (fd < 0 && errno == ENOENT)
+		die("%s %s: the root has no such mount point (make it, or use --cow)", flag_of(pt), quote(pt->dst));
+	if (fd < 0 && errno == ELOOP)
+		die("%s %s: a symbolic link in the root stands there", flag_of(pt), quote(pt->dst));
+	if (fd < 0)
+		die_sys("%s %s: open the mount point", flag_of(pt), quote(pt->dst));
+	if (fstat(fd, &st) < 0)
+		die_sys("%s %s: stat the mount point", flag_of(pt), quote(pt->dst));
+	if (st.st_dev == t->st.st_dev && st.st_ino == t->st.st_ino)
+		die("%s %s: in the root this leads to /", flag_of(pt), quote(pt->dst));
+	for (size_t i = 0; i < t->n_kernel && !in_own_mount(pt->dst); i++)
+		if (st.st_dev == t->kernel[i])
+			die("%s %s: in the root this leads into the guest's own /dev, /proc or /sys", flag_of(pt),
+			    quote(pt->dst));
+	return fd;
+}
+
+static dev_t device_of(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		die_sys("fstat");
+	return st.st_dev;
+}
+
+static int make_tmpfs(const struct tmpfs *t)
+{
+	char mode[16], size[24];
+	const struct mnt_opt opts[] = {
+		{ "mode", mode }, { t->size_bytes ? "size" : NULL, size }, { NULL, NULL },
+	};
+	int fd;
+
+	snprintf(mode, sizeof(mode), "%o", t->mode ? t->mode : 01777);
+	snprintf(size, sizeof(size), "%llu", (unsigned long long)t->size_bytes);
+	fd = mnt_new("tmpfs", opts, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	if (fd < 0)
+		die_sys("mount a tmpfs for %s", quote(t->dst));
+	return fd;
+}
+
+static void set_bind(const struct build *b, const struct bind *bind, int fd)
+{
+	struct compat_mount_attr a = { .attr_set = MOUNT_ATTR_NODEV, .propagation = MS_PRIVATE };
+
+	a.attr_set |= bind->flags & BIND_RO ? MOUNT_ATTR_RDONLY : 0;
+	a.attr_set |= bind->flags & BIND_NOEXEC ? MOUNT_ATTR_NOEXEC : 0;
+	a.attr_set |= bind->flags & BIND_SUID ? 0 : MOUNT_ATTR_NOSUID;
+	if ((bind->flags & BIND_IDMAP) && b->userns_fd >= 0) {
+		a.attr_set |= MOUNT_ATTR_IDMAP;
+		a.userns_fd = (uint64_t)b->userns_fd;
+	}
+	if (sys_mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &a) < 0) {
+		if (errno == EINVAL && (a.attr_set & MOUNT_ATTR_IDMAP))
+			die("--bind %s: idmap: its filesystem, or one below it (norec leaves those out), can't be idmapped "
+			    "on this kernel", quote(bind->src));
+		die_sys("--bind %s: set its mount up", quote(bind->src));
+	}
+}
+
+static void attach(int tree_fd, int at_fd, const struct point *pt)
+{
+	if (mnt_attach(tree_fd, at_fd, "") < 0)
+		die_sys("%s %s: mount", flag_of(pt), quote(pt->dst));
+}
+
+static void mount_bind(const struct build *b, struct tree *t, const struct point *pt)
+{
+	struct stat st;
+
+	if (pt->tree_fd < 0)
+		return;                 /* try, and not there */
+	if (fstat(pt->tree_fd, &st) < 0)
+		die_sys("--bind %s: stat", quote(pt->bind->src));
+	_cleanup_fd_ int at = open_point(t, pt, S_ISDIR(st.st_mode));
+	set_bind(b, pt->bind, pt->tree_fd);
+	attach(pt->tree_fd, at, pt);
+	close(pt->tree_fd);
+}
+
+static void mount_own(struct build *b, struct tree *t, const struct point *pt)
+{
+	_cleanup_fd_ int at = open_point(t, pt, true);
+	int fd;
+
+	if (at < 0)
+		return;
+	switch (pt->kind) {
+	case DEV:
+		fd = guestfs_dev(b);
+		break;
+	case PROC:
+		fd = guestfs_proc(b);
+		break;
+	case SYS:
+		fd = guestfs_sys(b);
+		break;
+	default:
+		fd = make_tmpfs(pt->tmpfs);
+		/* /run is ours, so its mount point for /run/lock is too. */
+		if (strcmp(pt->dst, "/run") == 0 && mkdirat(fd, "lock", 0755) < 0)
+			die_sys("make /run/lock");
+	}
+	attach(fd, at, pt);
+	if (pt->kind == TMPFS || pt->kind == DEV) {
+		if (t->n_own < sizeof(t->own) / sizeof(t->own[0]))
+			t->own[t->n_own++] = device_of(fd);
+	}
+	if (pt->kind != TMPFS)
+		t->kernel[t->n_kernel++] = device_of(fd);
+	if (pt->kind == PROC) {
+		guestfs_cover_proc(b, fd, t->blank_fd);
+	} else if (pt->kind == SYS) {
+		guestfs_cover_sys(b, fd, t->blank_fd);
+	} else if (pt->kind == DEV) {
+		t->dev_fd = fd;
+		t->pts_fd = guestfs_pts(b);
+		if (mnt_attach(t->pts_fd, fd, "pts") < 0)
+			die_sys("mount the guest's /dev/pts");
+		return;                 /* kept open for the terminal */
+	}
+	close(fd);
+}
+
+static void mount_resolv(const struct build *b, const struct tree *t)
+{
+	if (b->trees.resolv_fd < 0)
+		return;
+	/* On the link itself: what it points to is in the /run that the guest doesn't see. */
+	_cleanup_fd_ int at = sys_openat2(t->fd, "etc/resolv.conf", O_PATH | O_NOFOLLOW | O_CLOEXEC, RESOLVE_IN_ROOT);
+	unsigned attr = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY;
+
+	if (at < 0 || mnt_set(b->trees.resolv_fd, attr, false) < 0 || mnt_attach(b->trees.resolv_fd, at, "") < 0)
+		die_sys("mount the host's resolv.conf");
+}
+
+static void mount_over(const struct build *b, const struct tree *t)
+{
+	for (size_t i = 0; i < b->n_over; i++) {
+		const struct overmount *o = &b->over[i];
+		_cleanup_fd_ int at = sys_openat2(t->fd, o->path, O_PATH | O_NOFOLLOW | O_CLOEXEC,
+						  RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+		if (at < 0)
+			continue;
+		/* Itself a detached mount, or something in a mount of this namespace. */
+		if (mnt_attach(o->fd, at, "") == 0)
+			continue;
+		_cleanup_fd_ int tree = mnt_clone(o->fd, "", AT_SYMLINK_NOFOLLOW);
+		if (tree < 0 || mnt_set(tree, MOUNT_ATTR_RDONLY, false) < 0 || mnt_attach(tree, at, "") < 0)
+			die_sys("mount the guest's view on %s", o->path);
+	}
+}
+
+/* ---- the root itself ---- */
+
+struct search { unsigned dev_major, dev_minor; char *type; };
+
+static bool find_type(const struct mnt_line *line, void *arg)
+{
+	struct search *s = arg;
+
+	if (line->dev_major != s->dev_major || line->dev_minor != s->dev_minor)
+		return true;
+	snprintf(s->type, 64, "%s", line->type);
+	return false;
+}
+
+static _Noreturn void cannot_idmap(const struct build *b)
+{
+	struct compat_statx st;
+	char type[64] = "its filesystem";
+
+	if (sys_statx(b->trees.root_fd, "", AT_EMPTY_PATH, 0, &st) == 0)
+		mnt_each(find_type, &(struct search){ st.dev_major, st.dev_minor, type });
+	die("--root %s: %s can't be idmapped on this kernel, which --userns yes needs; --userns no does without",
+	    quote(b->plan->root.dir), type);
+}
+
+static void set_root(const struct build *b)
+{
+	const struct root *r = &b->plan->root;
+	struct compat_mount_attr a = { .attr_set = MOUNT_ATTR_NODEV, .propagation = MS_PRIVATE };
+	bool host = is_host_tree(b->plan);
+
+	a.attr_set |= host ? MOUNT_ATTR_NOSUID : 0;
+	a.attr_set |= r->read_only || (host && !r->writable_root) ? MOUNT_ATTR_RDONLY : 0;
+	if (b->userns_fd >= 0 && !host) {
+		a.attr_set |= MOUNT_ATTR_IDMAP;
+		a.userns_fd = (uint64_t)b->userns_fd;
+	}
+	if (sys_mount_setattr(b->trees.root_fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &a) == 0)
+		return;
+	if (errno == EINVAL && (a.attr_set & MOUNT_ATTR_IDMAP))
+		cannot_idmap(b);
+	die_sys("--root %s: set its mount up", r->dir ? quote(r->dir) : "/");
+}
+
+/* A read-only tmpfs with the empty file and directory that covers are copies of. Over any directory of the host's tree
+ * (in this namespace), rather than over its "/": there it would be in the way when the tree is detached. */
+static void mount_scratch(struct tree *t)
+{
+	static const struct mnt_opt opts[] = { { "mode", "555" }, { "size", "64k" }, { NULL, NULL } };
+	static const char *const places[] = { "/etc", "/usr", "/sys", "/proc", "/dev", "/tmp" };
+	int fd = mnt_new("tmpfs", opts, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+
+	if (fd < 0 || mkdirat(fd, "dir", 0555) < 0 || mknodat(fd, "file", S_IFREG | 0444, 0) < 0 ||
+	    mkdirat(fd, "lower", 0700) < 0 || mkdirat(fd, "layer", 0700) < 0 ||
+	    mnt_set(fd, MOUNT_ATTR_RDONLY, false) < 0)
+		die_sys("make the scratch tmpfs");
+	t->blank_fd = fd;
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+		if (mnt_attach(fd, AT_FDCWD, places[i]) == 0)
+			return;
+	t->scratch_on_top = true;
+	if (mnt_attach(fd, AT_FDCWD, "/") < 0)
+		die_sys("mount the scratch tmpfs");
+}
+
+static void plant_root(struct build *b, struct tree *t)
+{
+	bool cow = b->plan->root.cow || b->plan->root.cow_tmpfs;
+
+	mount_scratch(t);
+	set_root(b);
+	t->fd = cow ? cow_mount(b, t->blank_fd) : b->trees.root_fd;
+	t->cow = cow && !b->plan->root.read_only;
+	if (fstat(t->fd, &t->st) < 0 || mnt_attach(t->fd, AT_FDCWD, "/") < 0)
+		die_sys("--root: mount the guest's root");
+}
+
+/* ---- the barrier ---- */
+
+struct leftover { uint64_t parent; char *paths[512]; size_t n; };
+
+static bool find_leftover(const struct mnt_line *line, void *arg)
+{
+	struct leftover *l = arg;
+
+	if (line->parent == l->parent && strcmp(line->path, "/") != 0 && l->n < 512)
+		l->paths[l->n++] = xstrdup(line->path);
+	return true;
+}
+
+/* In an initramfs "/" can't be pivoted. The guest's root stands on it already; what is mounted elsewhere could not be
+ * reached, but would keep the host's devices busy. */
+static void cover_rootfs(const struct tree *t)
+{
+	struct leftover l = { .n = 0 };
+	_cleanup_fd_ int root = open("/", O_PATH | O_CLOEXEC);
+
+	if (root < 0)
+		die_sys("open /");
+	l.parent = mnt_id(root);
+	mnt_each(find_leftover, &l);
+	for (size_t i = 0; i < l.n; i++) {
+		while (umount2(l.paths[i], MNT_DETACH) == 0)    /* as many as are stacked there */
+			;
+		free(l.paths[i]);
+	}
+	if (fchdir(t->fd) < 0 || chroot(".") < 0)
+		die_sys("chroot to the guest's root");
+}
+
+static void raise_barrier(const struct tree *t)
+{
+	_cleanup_fd_ int ns = openat(host_proc_fd(), "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	uint64_t guest = mnt_id(t->fd);
+
+	if (ns < 0)
+		die_sys("open /proc/self/ns/mnt");
+	if (fchdir(t->fd) < 0)
+		die_sys("chdir to the guest's root");
+	if (sys_pivot_root(".", ".") == 0) {
+		if ((t->scratch_on_top && umount2(".", MNT_DETACH) < 0) || umount2(".", MNT_DETACH) < 0)
+			die_sys("detach the host's tree");
+	} else if (errno == EINVAL) {
+		cover_rootfs(t);
+	} else {
+		die_sys("pivot_root");
+	}
+	/* Whoever enters this namespace must come out in the guest's root; a vrun in a chroot would fail here. */
+	if (setns(ns, CLONE_NEWNS) < 0)
+		die_sys("setns to the guest's mount namespace");
+	_cleanup_fd_ int top = open("/", O_PATH | O_CLOEXEC);
+	if (top < 0 || mnt_id(top) != guest)
+		die("the barrier doesn't hold: vrun itself runs in a chroot, so there is a tree above the guest's");
+}
+
+/* From here the builder's files are the guest's. setfsuid takes the capabilities over files away; they come back. */
+static void become_guest_owner(uint32_t id_base)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[2];
+
+	umask(0);
+	if (!id_base)
+		return;
+	setfsgid(id_base);
+	setfsuid(id_base);
+	if (setfsuid((uid_t)-1) != (int)id_base || setfsgid((gid_t)-1) != (int)id_base)
+		die("setfsuid: the guest's root is no id that this process may take");
+	if (syscall(__NR_capget, &head, caps) < 0)
+		die_sys("capget");
+	caps[0].effective = caps[0].permitted;
+	caps[1].effective = caps[1].permitted;
+	if (syscall(__NR_capset, &head, caps) < 0)
+		die_sys("capset");
+}
+
+void root_apply(struct build *b)
+{
+	struct tree t = { .fd = -1, .dev_fd = -1, .pts_fd = -1 };
+	struct point *points;
+	size_t n;
+
+	/* Or mounts and unmounts made here would be made on the host. */
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		die_sys("make the mounts private");
+	become_guest_owner(b->id_base);
+	plant_root(b, &t);
+	mount_resolv(b, &t);
+	points = list_points(b, &n);
+	for (size_t i = 0; i < n; i++) {
+		if (points[i].kind == BIND)
+			mount_bind(b, &t, &points[i]);
+		else
+			mount_own(b, &t, &points[i]);
+	}
+	free(points);
+	mount_over(b, &t);
+	b->pty_master_fd = b->pty_slave_fd = -1;
+	if (b->want_pty) {
+		if (t.pts_fd < 0)       /* a root without /dev: the terminal has no name, but works */
+			t.pts_fd = guestfs_pts(b);
+		guestfs_open_pty(b, t.pts_fd, t.dev_fd);
+	}
+	raise_barrier(&t);
+}
+
+/* After pivot_root this changes nothing; in an initramfs init still stands on the covered rootfs, and ".." of "/"
+ * is what is mounted over it. */
+void root_enter(void)
+{
+	if (chroot("/..") < 0 || chdir("/") < 0)
+		die_sys("enter the guest's root");
+}
+
+/* ---- the working directory ---- */
+
+static int enter_dir(const char *path)
+{
+	/* Not through /proc/self/fd or /proc/PID/cwd: these lead where no path leads (CVE-2024-21626). */
+	_cleanup_fd_ int fd = sys_openat2(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC, RESOLVE_NO_MAGICLINKS);
+
+	return fd < 0 ? -1 : fchdir(fd);
+}
+
+void root_workdir(const struct plan *p, const char *caller_cwd)
+{
+	const char *dir = p->root.workdir;
+	char cwd[PATH_MAX];
+
+	if (dir && enter_dir(dir) < 0)
+		die_sys("--workdir %s", quote(dir));
+	if (!dir && (!is_host_tree(p) || !caller_cwd || enter_dir(caller_cwd) < 0) && chdir("/") < 0)
+		die_sys("chdir to / in the guest");
+	/* The kernel says so if this is not below the root. */
+	if (syscall(__NR_getcwd, cwd, sizeof(cwd)) > 0 && cwd[0] != '/')
+		die("--workdir %s: not in the guest's tree", dir ? quote(dir) : "");
+}
