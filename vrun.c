@@ -131,6 +131,13 @@ static void build(struct run *r);       /* the builder: below its steps */
 
 /* ---- the builder's steps: host root, on its way into the guest's namespaces ---- */
 
+static void take_trees(struct run *r)
+{
+	r->build.plan = r->plan;
+	r->build.cgroup_fd = r->sup->cg.payload_fd;
+	root_take(&r->build);
+}
+
 static void unshare_namespaces(struct run *r)
 {
 	const struct plan *p = r->plan;
@@ -250,11 +257,9 @@ static void build_tree(struct run *r)
 	struct overmount over[VIEW_FILES];
 	bool joined_pid = p->context.join & NS_PID;
 
-	b->plan = p;
 	b->id_base = r->id_base;
 	b->userns_fd = !has_userns(p) ? -1 : open_ns(own(p, NS_USER) ? r->init_pid : r->join.init, "user");
 	b->pidns_fd = p->context.share & NS_PID ? -1 : open_ns(joined_pid ? r->join.init : r->init_pid, "pid");
-	b->cgroup_fd = r->sup->cg.payload_fd;
 	b->cgroup_delegated = p->context.init;
 	b->own_net = own_net(p);
 	b->want_pty = tty_wanted(&r->sup->tty);
@@ -285,6 +290,7 @@ static void say_go(struct run *r)
 }
 
 static const struct step builder_steps[] = {
+	{ "copy the mounts that the options name, while they are in reach", "Linux 5.2", always, take_trees },
 	{ "unshare the mount, uts, ipc and net namespaces, as the host's root", "Linux 3.8", always, unshare_namespaces },
 	{ "join the namespaces of another guest", "Linux 3.8", joins, join_namespaces },
 	{ "set the hostname", "Linux 2.6.19", own_uts, name_host },
