@@ -6,8 +6,8 @@
 order="vrun supervise init guests check" # know the order: may call everything
 options="opts"				# calls parsers and checks only
 concerns="caps identity seccomp root cgroup limits net procvirt unify tty disk time broker"
-base="util views fuse"			# know no concern
-further="views:procvirt"			# a second file of a room
+base="util mnt views fuse"		# know no concern
+further="views:procvirt guestfs:root cow:root"	# a second file of a room
 
 need tool:nm
 mktmp
