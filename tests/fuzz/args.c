@@ -32,7 +32,7 @@ static _Noreturn void __attribute__((format(printf, 1, 2))) fuzz_die(const char 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	char text[4096], *argv[64] = { "vrun" }, *word, *rest = text;
+	char text[4096], self[] = "vrun", *argv[64] = { self }, *word, *rest = text;
 	struct plan p;
 	int argc = 1;
 

@@ -21,9 +21,10 @@ enum { WORDS_MAX = 24 };
 /* "a b c" to argv, with vrun in front; \1 stands for a blank inside a word. */
 static int split(char *text, char **argv)
 {
+	static char self[] = "vrun";
 	int argc = 0;
 
-	argv[argc++] = "vrun";
+	argv[argc++] = self;
 	for (char *word = strtok(text, " "); word && argc < WORDS_MAX - 1; word = strtok(NULL, " ")) {
 		for (char *c = word; *c; c++)
 			if (*c == '\1')
@@ -219,6 +220,13 @@ static void test_walk(void)
 	refused("--list --check", "--list and --check exclude each other");
 	refused("--list --name web", "--name and --list exclude each other");
 	refused("--json ls", "--json: only with --list");
+	refused("--set web", "--set: no limit to set");
+	refused("--set web -v", "--set: no limit to set");
+	refused("--set web --ip 192.0.2.1 -m 1G", "--ip and --set exclude each other");
+	refused("--status web --memory 1G", "--memory and --status exclude each other");
+	refused("--stop web web", "--stop: takes no arguments: 'web'");
+	accepted("--set web -m inf --pids 5");
+	accepted("--kill web --signal HUP");
 	refused("--list web", "--list: takes no arguments: 'web'");
 }
 
