@@ -13,9 +13,11 @@
 #include "vrun.h"
 #include "compat.h"
 
+#include <link.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -485,6 +487,29 @@ static int own_proc(void)
 	if (fs < 0 || sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return -1;
 	return sys_fsmount(fs, FSMOUNT_CLOEXEC, 0);
+}
+
+extern const ElfW(Dyn) _DYNAMIC[] __attribute__((weak, visibility("hidden")));
+
+/* musl relocates a static PIE but, unlike a dynamic loader, leaves PT_GNU_RELRO writable. */
+void protect_relro(void)
+{
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	const ElfW(Phdr) *h = (const ElfW(Phdr) *)getauxval(AT_PHDR);
+	const size_t n = getauxval(AT_PHNUM);
+	uintptr_t base = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (h[i].p_type == PT_DYNAMIC && _DYNAMIC)
+			base = (uintptr_t)_DYNAMIC - h[i].p_vaddr;
+	for (size_t i = 0; i < n; i++) {
+		if (h[i].p_type != PT_GNU_RELRO)
+			continue;
+		uintptr_t from = (base + h[i].p_vaddr) & ~(page - 1);
+		uintptr_t to = (base + h[i].p_vaddr + h[i].p_memsz) & ~(page - 1);
+		if (to > from && mprotect((void *)from, to - from, PROT_READ) < 0)
+			die_sys("mprotect of relocated data");
+	}
 }
 
 int host_proc_fd(void)

@@ -796,6 +796,7 @@ int main(int argc, char **argv)
 {
 	struct plan plan;
 
+	protect_relro();
 	fill_stdio();
 	role(argc, argv);
 	caps_acquire();

@@ -207,6 +207,7 @@ void close_fd(int *fd);                 /* closes if >= 0, sets -1, keeps errno 
 int send_fds(int sock, const void *msg, size_t len, const int *fds, size_t n_fds);      /* 0 or -1 */
 ssize_t recv_fds(int sock, void *msg, size_t len, int *fds, size_t *n_fds);     /* CLOEXEC; n_fds in: room, out: got */
 int memfd_sealed(const char *name, const void *data, size_t len);       /* fully sealed, CLOEXEC; fd or -1 */
+void protect_relro(void);               /* main's first act: what was relocated becomes read-only */
 /* A /proc that is procfs for sure (the host's if it is, else a detached mount of our own): O_PATH fd, kept open. */
 int host_proc_fd(void);
 
