@@ -347,6 +347,14 @@ static bool children_ready(struct init *in)
 	return false;
 }
 
+/* From here on init has nothing of the host in hand but the control socket: no tree, no cgroup, and not the
+ * caller's 0-2, whose other ends must see it when the guest closes them. What stands there instead does no harm. */
+static void init_release(const struct init *in)
+{
+	for (int fd = 0; fd < 3; fd++)
+		dup2(in->signal_fd, fd);
+}
+
 static _Noreturn void init_loop(struct init *in)
 {
 	bool more = false;
@@ -412,5 +420,6 @@ _Noreturn void init_main(const struct init_args *a)
 	close(a->error_fd);
 	util_error_fd = -1;
 	tell(&in, CTL_STARTED, in.command, 0);
+	init_release(&in);
 	init_loop(&in);
 }

@@ -203,11 +203,26 @@ static void reexec(struct supervisor *s)
 	each_fd(s, drop);               /* no memory for it: then it waits as it is */
 }
 
-static struct supervisor *current;      /* for util_undo, which takes no argument */
+static struct supervisor *current;      /* for util.c's hooks, which know nothing of supervisors */
 
 static void undo_current(void)
 {
 	supervise_undo(current);
+}
+
+static void tell_failure(const char *text)
+{
+	char escaped[900];
+
+	json_text(escaped, sizeof(escaped), text);
+	supervise_status(current, "{\"event\":\"error\",\"message\":\"%s\"}", escaped);
+}
+
+void supervise_hooks(struct supervisor *s)
+{
+	current = s;
+	util_undo = undo_current;
+	util_failed = tell_failure;
 }
 
 void supervise_role(int fd)
@@ -542,8 +557,7 @@ void supervise(struct supervisor *s)
 {
 	s->magic = MAGIC;
 	s->size = sizeof(*s);
-	current = s;
-	util_undo = undo_current;
+	supervise_hooks(s);
 	reap(s);                        /* its SIGCHLD may have been read while the guest started */
 	for (int sig = 1; sig < _NSIG; sig++)
 		if (sigismember(&s->early, sig) == 1)

@@ -27,6 +27,7 @@
 bool util_quiet;
 int util_error_fd = -1;
 void (*util_undo)(void);
+void (*util_failed)(const char *text);
 
 /* ---- errors ---- */
 
@@ -58,6 +59,8 @@ static _Noreturn void fail(int code, const char *text, const char *more)
 		_exit(code);
 	}
 	print_line(text, more);
+	if (util_failed)
+		util_failed(text);
 	if (util_undo) {
 		void (*undo)(void) = util_undo;
 
@@ -118,6 +121,25 @@ void note(const char *fmt, ...)
 		return;
 	FORMAT(text, fmt);
 	print_line(text, "");
+}
+
+size_t json_text(char *out, size_t room, const char *s)
+{
+	size_t n = 0;
+
+	/* Six bytes are the longest escape; what doesn't fit any more is left out whole. */
+	for (; *s && n + 7 < room; s++) {
+		unsigned char c = (unsigned char)*s;
+
+		if (c == '"' || c == '\\')
+			n += (size_t)sprintf(out + n, "\\%c", c);
+		else if (c < 0x20 || c >= 0x7f) /* a path may be no UTF-8: bytes as their code points */
+			n += (size_t)sprintf(out + n, "\\u%04x", c);
+		else
+			out[n++] = (char)c;
+	}
+	out[n] = '\0';
+	return n;
 }
 
 const char *quote(const char *s)

@@ -84,7 +84,8 @@ static bool no_nested(const struct plan *p) { return own_userns(p) && !(p->right
 static bool has_rlimits(const struct plan *p) { return p->limits.n_rlimit > 0; }
 static bool has_sysctl(const struct plan *p) { return p->limits.n_sysctl > 0; }
 static bool brokered(const struct plan *p) { return seccomp_notifies(p); }
-static bool needs_guard(const struct plan *p) { return p->context.init; }
+/* Where our own init isn't what all the guest's processes hang on. */
+static bool needs_guard(const struct plan *p) { return p->context.init || !own(p, NS_PID); }
 static bool needs_copy(const struct plan *p) { return !has_userns(p); }
 
 /* ---- the supervisor's steps ---- */
@@ -467,7 +468,7 @@ static const struct step supervisor_steps[] = {
 	{ "load or find the address programs, attach them, fill their configuration", "CONFIG_CGROUP_BPF", ip_list,
 	  filter_addresses },
 	{ "make a sealed copy of vrun for the guest's first exec", "Linux 3.17", needs_copy, copy_self },
-	{ "start the guard that ends the guest with the supervisor", "Linux 5.14 (cgroup.kill)", needs_guard, guard },
+	{ "start the guard that ends the guest with the supervisor", "", needs_guard, guard },
 	{ "fork the builder", "", always, build },
 };
 
@@ -490,7 +491,6 @@ static void check_error_pipe(struct run *r, bool started)
 		die("the guest was killed while it started");
 	msg[n] = '\0';
 	memcpy(&code, msg, sizeof(code));
-	supervise_status(r->sup, "{\"event\":\"error\",\"message\":\"the guest did not start\",\"code\":%d}", code);
 	die_code(code, "%s", msg + sizeof(code));
 }
 
@@ -588,11 +588,6 @@ static struct supervisor sup = {
 	.broker = { .listener_fd = -1, .uts_fd = -1, .net_fd = -1, .cgroup_fd = -1 },
 };
 
-static void undo_start(void)
-{
-	supervise_undo(&sup);
-}
-
 static void catch_signals(struct supervisor *s, struct init_args *init)
 {
 	sigset_t all;
@@ -662,7 +657,7 @@ static _Noreturn void guest_enter(struct plan *p, const char *caller_cwd)
 	r.init.ctl_fd = r.ctl_fd[1];
 	r.init.error_fd = r.error_fd[1];
 	catch_signals(&sup, &r.init);
-	util_undo = undo_start;
+	supervise_hooks(&sup);
 	WALK(supervisor_steps, &r);
 	cgroup_sweep();                 /* while the builder works; a claim has swept what stood in its way */
 	wait_for_exec(&r);

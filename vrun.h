@@ -183,6 +183,8 @@ extern bool util_quiet;
 /* In a child: die() sends {code, text} here instead of printing. In the supervisor: what undoes (may be NULL). */
 extern int util_error_fd;
 extern void (*util_undo)(void);
+extern void (*util_failed)(const char *text);   /* told what die() printed, before undoing (may be NULL) */
+size_t json_text(char *out, size_t room, const char *s);        /* s as the inside of a JSON string; its length */
 const char *quote(const char *s);       /* s in single quotes, odd bytes escaped; ring of 8 static buffers */
 
 /* Strict: the whole text, no sign, no blanks, no overflow; [min,max]. NULL or a reason. */
@@ -620,6 +622,7 @@ struct supervisor {                     /* plain data: travels in the sealed mem
 void supervise_status(const struct supervisor *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void supervise_pid_file(struct supervisor *s);
 void supervise_guard(struct supervisor *s);     /* forks the guard; before guest init is born */
+void supervise_hooks(struct supervisor *s);     /* from now on die() undoes s and says so on its status line */
 void supervise_undo(struct supervisor *s);      /* everything the start made, in reverse; never dies */
 _Noreturn void supervise(struct supervisor *s); /* until the guest ends; exits with its status */
 _Noreturn void supervise_end_by(int wait_status);       /* exit as that status says: code, or the same signal */
