@@ -87,7 +87,7 @@ fuzzers	:= $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 .SECONDEXPANSION:
 $(O)/unit/%: tests/unit/%.c $$(call others,tests/unit/%.c,$(O)) $(LIBCAP)
 	$(call say,UNIT,$@)
-	$(Q)$(CC) $(cflags) $(ldflags) -o $@ $(begin) $(filter %.c %.o,$^) $(LIBCAP) $(end)
+	$(Q)$(CC) $(cflags) $(ldflags) -o $@ $(begin) $< $(filter %.o,$^) $(LIBCAP) $(end)
 
 $(O)/helpers/%: tests/helpers/%.c $(O)/flags
 	$(call say,HELPER,$@)
@@ -104,7 +104,7 @@ $(O)/asan/vrun: $(src:%.c=$(O)/asan/%.o)
 	$(Q)$(ASAN_CC) $(san) -o $@ $^ -lcap
 $(O)/asan/unit-%: tests/unit/%.c $$(call others,tests/unit/%.c,$(O)/asan)
 	$(call say,ASAN,$@)
-	$(Q)$(ASAN_CC) $(base) $(san) -o $@ $^ -lcap
+	$(Q)$(ASAN_CC) $(base) $(san) -o $@ $< $(filter %.o,$^) -lcap
 $(O)/fuzz/%: tests/fuzz/%.c $(src)
 	$(call say,FUZZ,$@)
 	$(Q)mkdir -p $(@D) && $(FUZZ_CC) $(base) -Wno-unknown-warning-option $(san),fuzzer -o $@ $< \
