@@ -511,7 +511,7 @@ static int own_proc(void)
 	return sys_fsmount(fs, FSMOUNT_CLOEXEC, 0);
 }
 
-extern const ElfW(Dyn) _DYNAMIC[] __attribute__((weak, visibility("hidden")));
+extern ElfW(Dyn) _DYNAMIC[] __attribute__((weak, visibility("hidden")));
 
 /* musl relocates a static PIE but, unlike a dynamic loader, leaves PT_GNU_RELRO writable. */
 void protect_relro(void)
