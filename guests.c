@@ -549,17 +549,39 @@ static int verb_set(struct plan *p)
 	return 0;
 }
 
+/* ---- --enter ---- */
+
+static int verb_enter(struct plan *p)
+{
+	struct cgroup cg;
+	int ctl_fd;
+
+	/* 3 might be the command's own status */
+	if (!cgroup_find(p->target, &cg))
+		die("--enter: no such guest: %s", p->target);
+	must_find(p, &cg);
+	_cleanup_fd_ int pidfd = supervisor_pidfd(&cg);
+
+	ctl_fd = control_socket(&cg, pidfd);
+	if (ctl_fd < 0)
+		die("--enter %s: its pid 1 is a program of its own (--init), which can't be asked for a child", cg.name);
+	return enter_run(p, &cg, ctl_fd);
+}
+
 /* ---- all of them ---- */
 
 static const struct { enum verb verb; int (*run)(struct plan *p); } verbs[] = {
 	{ VERB_LIST, verb_list }, { VERB_STATUS, verb_status }, { VERB_KILL, verb_kill }, { VERB_STOP, verb_stop },
 	{ VERB_WAIT, verb_wait }, { VERB_PAUSE, verb_pause }, { VERB_RESUME, verb_pause }, { VERB_SET, verb_set },
+	{ VERB_ENTER, verb_enter },
 };
 
 int guests_verb(struct plan *p)
 {
 	bool look_only = p->verb == VERB_LIST || p->verb == VERB_STATUS;
 
+	if (p->verb == VERB_ENTER)
+		enter_check(p);
 	if (!look_only || caps_privileged())
 		caps_regain();
 	cgroup_sweep();

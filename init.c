@@ -50,7 +50,7 @@ struct init {
 	bool told;                      /* that others are left */
 };
 
-/* A program to start in the guest. COMMAND is one; what --enter starts will be another. */
+/* A program to start in the guest: COMMAND, or what --enter starts. */
 struct program {
 	char **argv, **env;
 	const struct identity *identity;
@@ -288,15 +288,69 @@ static void command_continue(struct init *in, bool foreground)
 	kill(-in->command, SIGCONT);
 }
 
+/* In the helper of one entered command, which is to it what init is to COMMAND. Nothing of init's but its place
+ * in the guest goes on: what to start, as whom and with which descriptors comes with the request. */
+static _Noreturn void enter_main(const struct init *in, const int fd[ENTER_FDS])
+{
+	static struct init_args args;
+	static struct plan plan;
+	static struct tty tty;
+	struct enter e;
+
+	util_error_fd = fd[ENTER_ERROR];
+	close(in->args->ctl_fd);
+	close(in->signal_fd);
+	enter_receive(fd[ENTER_REQUEST], &e);
+	for (int i = 0; i < 3; i++) {
+		if (dup2(fd[ENTER_STDIN + i], i) < 0)
+			die_sys("descriptor %d", i);
+	}
+	plan = *in->args->plan;
+	plan.args = e.args;
+	plan.rights.user = e.user;
+	plan.rights.groups = e.groups;
+	plan.rights.env = e.env;
+	plan.rights.keep_env = false;
+	plan.root.workdir = e.workdir;
+	plan.control.n_keep_fd = 0;
+	tty.eager = e.foreground;
+	args = *in->args;
+	args.plan = &plan;
+	args.tty = &tty;
+	args.ctl_fd = fd[ENTER_REPLY];
+	args.error_fd = fd[ENTER_ERROR];
+	args.pty_slave_fd = fd[ENTER_TTY];
+	args.caller_cwd = e.cwd;
+	args.caller_env = e.caller_env.v;
+	args.kill_fd = -1;              /* its end is nobody else's */
+	args.entered = true;
+	init_main(&args);
+}
+
+static void enter(const struct init *in, int fd[ENTER_FDS], size_t n_fds)
+{
+	if (n_fds >= ENTER_TTY && fork() == 0)
+		enter_main(in, fd);
+	/* If there is no process to be had, the other side sees its socket close. */
+	for (size_t i = 0; i < n_fds; i++)
+		close(fd[i]);
+}
+
 static void ctl_ready(struct init *in)
 {
 	struct ctl m;
-	ssize_t n = recv(in->args->ctl_fd, &m, sizeof(m), MSG_DONTWAIT);
+	int fd[ENTER_FDS] = { -1, -1, -1, -1, -1, -1, -1 };
+	size_t n_fds = ENTER_FDS;
+	ssize_t n = recv_fds(in->args->ctl_fd, &m, sizeof(m), fd, &n_fds);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n != sizeof(m) || m.type == CTL_END)
 		guest_end(in);
+	if (m.type == CTL_ENTER && !in->args->entered) {
+		enter(in, fd, n_fds);
+		return;
+	}
 	if (in->ended) {
 		/* Its pid is anybody's now. What --until last left gets the signal instead, all of it; but only where
 		 * "all" ends at our own pid namespace. */
@@ -379,7 +433,7 @@ static _Noreturn void init_loop(struct init *in)
 static void init_become(const struct init_args *a)
 {
 	/* In a pid namespace that isn't ours (--share, --join pid) orphans would go to that one's init. */
-	if (getpid() != 1 && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+	if (getpid() != 1 && !a->entered && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 		die_sys("PR_SET_CHILD_SUBREAPER");
 	if (setsid() < 0)
 		die_sys("setsid");
@@ -392,11 +446,15 @@ _Noreturn void init_main(const struct init_args *a)
 	static struct init in;
 	static struct identity identity;
 	struct program command = { .argv = a->plan->args.v, .identity = &identity };
+	char *shell_argv[2] = { NULL };
 	sigset_t child;
 
-	in.args = a;
+	in = (struct init){ .args = a };
 	init_become(a);
 	identity_resolve(a->plan, &identity);
+	shell_argv[0] = identity.shell;
+	if (!a->plan->args.n)
+		command.argv = shell_argv;
 	command.env = identity_environment(a->plan, &identity, a->caller_env);
 	command.foreground = a->pty_slave_fd >= 0 && a->tty->eager;
 	for (int i = 0; i < 3; i++)

@@ -533,7 +533,7 @@ static const struct option table[] = {
 { "status", 0, "NAME", "everything known of one guest",
 	VERBS, opts_parse_guest, TO(target), VERB, V(STATUS) },
 { "enter", 0, "NAME", "run one more command in a guest",
-	VERBS, opts_parse_guest, TO(target), VERB | UNFINISHED, V(ENTER) },
+	VERBS, opts_parse_guest, TO(target), VERB, V(ENTER) },
 { "set", 0, "NAME", "change a running guest's limits",
 	VERBS, opts_parse_guest, TO(target), VERB, V(SET) },
 { "stop", 0, "NAME", "stop a guest in order",

@@ -568,7 +568,7 @@ enum ctl_type {
 				 * or COMMAND's: what the caller's terminal sends, it sends to groups */
 	CTL_CONTINUE,           /* supervisor -> init: SIGCONT to COMMAND's group; value 1: and make it the pty's foreground */
 	CTL_END,                /* supervisor -> init: end now, all with it */
-	CTL_ENTER,              /* supervisor -> init: start one more command (guests.c) */
+	CTL_ENTER,              /* an entering vrun -> init, with the descriptors of enum enter_fd: start one more command */
 };
 /* After LEFT_ENDS init waits for CTL_END; after LEFT_STAYS (--until last) another CTL_EXIT follows in the end. */
 enum ctl_left { LEFT_NONE, LEFT_ENDS, LEFT_STAYS };
@@ -584,6 +584,7 @@ struct init_args {
 	char **caller_env;
 	int kill_fd;            /* --share pid: cgroup.kill of the payload, else -1 */
 	int ro_self_fd;         /* --userns no: a sealed copy of vrun, for the stage before the last exec; else -1 */
+	bool entered;           /* not init, but the helper of one entered command */
 };
 _Noreturn void init_main(const struct init_args *a);    /* guest pid 1: fork COMMAND and reap, or become it (--init) */
 _Noreturn void init_exec_role(int argc, char **argv);   /* the stage that runs from the read-only copy: see init.c */
@@ -629,6 +630,27 @@ _Noreturn void supervise_end_by(int wait_status);       /* exit as that status s
 _Noreturn void supervise_role(int fd);          /* the re-exec'ed supervisor: takes its state from the sealed memfd */
 _Noreturn void supervise_broker_role(int fd);
 uint64_t supervise_now_us(void);
+
+/* ---- enter.c: --enter ---- */
+/* What comes with CTL_ENTER, in this order. The tty is the pty's slave, and comes only if there is one. */
+enum enter_fd {
+	ENTER_REPLY,            /* socket: the helper's control socket */
+	ENTER_ERROR,            /* pipe: die() text, or EOF at exec */
+	ENTER_REQUEST,          /* sealed memfd: struct enter, packed */
+	ENTER_STDIN, ENTER_STDOUT, ENTER_STDERR,
+	ENTER_TTY, ENTER_FDS
+};
+struct enter {
+	char *user, *groups, *workdir, *cwd;    /* NULL: not given; cwd: the caller's */
+	bool foreground;                /* has the pty from the start */
+	struct words args, env;         /* no args: the user's shell */
+	struct words caller_env;
+};
+size_t enter_pack(const struct enter *e, char *buf, size_t room);       /* pure; what it takes, written if it fits */
+bool enter_unpack(char *buf, size_t len, struct enter *e);      /* pure; e points into buf */
+void enter_receive(int request_fd, struct enter *e);    /* guest init's helper */
+void enter_check(const struct plan *p); /* as the caller */
+int enter_run(struct plan *p, const struct cgroup *cg, int ctl_fd);     /* the command's status; closes ctl_fd */
 
 /* ---- check.c ---- */
 int check_run(const struct plan *p);    /* --check: tries each feature in a child, prints a line each; exit status */

@@ -3,7 +3,7 @@
 # second-kernel: no
 . "$(dirname "$0")/lib.sh"
 
-order="vrun supervise init guests check" # know the order: may call everything
+order="vrun supervise init guests enter check" # know the order: may call everything
 options="opts"				# calls parsers and checks only
 concerns="caps identity seccomp root cgroup limits net procvirt unify tty disk time broker"
 base="util mnt views fuse"		# know no concern
