@@ -131,21 +131,13 @@ static int supervisor_pidfd(const struct cgroup *cg)
 
 static void print_json_string(const char *s)
 {
-	putchar('"');
-	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
+	char text[6 * 512 + 8];
 
-		if (c == '"' || c == '\\')
-			printf("\\%c", c);
-		else if (c < 0x20)
-			printf("\\u%04x", c);
-		else
-			putchar(c);
-	}
-	putchar('"');
+	json_text(text, sizeof(text), s);
+	printf("\"%s\"", text);
 }
 
-static void json_text(const char *key, const char *value)
+static void json_pair(const char *key, const char *value)
 {
 	printf(",\"%s\":", key);
 	print_json_string(value);
@@ -224,7 +216,7 @@ static void json_addresses(const char *ip)
 	const char *comma = "";
 
 	if (!strcmp(ip, "none") || !strcmp(ip, "host")) {
-		json_text("network", ip);
+		json_pair("network", ip);
 		ip = "";
 	}
 	printf(",\"addresses\":[");
@@ -244,10 +236,10 @@ static void json_guest(const struct facts *f, const struct sched_text *sched)
 	print_json_string(f->cg.name);
 	json_number("xid", f->cg.xid);
 	json_addresses(f->ip);
-	json_text("state", f->frozen ? "paused" : "running");
+	json_pair("state", f->frozen ? "paused" : "running");
 	json_number("pid", f->init > 0 ? (uint64_t)f->init : ABSENT);
 	json_number("supervisor", f->supervisor > 0 ? (uint64_t)f->supervisor : ABSENT);
-	json_text("cgroup", f->cg.path);
+	json_pair("cgroup", f->cg.path);
 	json_number("owner", f->owner);
 	json_number("started", (uint64_t)f->start_real_s);
 	json_number("uptime_ms", now_boot_ms() - f->start_boot_ms);
@@ -266,10 +258,10 @@ static void json_guest(const struct facts *f, const struct sched_text *sched)
 	json_number("io_read_bytes", f->u.io_read_bytes);
 	json_number("io_write_bytes", f->u.io_write_bytes);
 	if (sched) {
-		json_text("cpu_max_us", sched->quota);
-		json_text("cpu_burst_us", sched->burst);
-		json_text("cpu_weight", sched->weight);
-		json_text("cpuset", sched->cpuset);
+		json_pair("cpu_max_us", sched->quota);
+		json_pair("cpu_burst_us", sched->burst);
+		json_pair("cpu_weight", sched->weight);
+		json_pair("cpuset", sched->cpuset);
 		json_number("throttled", f->u.throttled);
 		json_number("throttled_us", f->u.throttled_us);
 	}
