@@ -40,7 +40,7 @@ endif
 # visible, and last, so that no header of glibc's can come in with them.
 asm	:= $(firstword $(wildcard $(addsuffix /asm,/usr/include/$(triplet) \
 	/usr/$(triplet)/include /usr/include)))
-headers	:= -idirafter $(CURDIR)/$(O)/kernel
+headers	:= -idirafter $(abspath $(O))/kernel
 
 warn	:= -Wall -Wextra -Wundef -Wcast-align -Wwrite-strings -Wvla \
 	-Wno-missing-field-initializers $(addprefix -Werror=,shadow empty-body \
