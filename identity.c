@@ -242,7 +242,7 @@ static struct span read_guest_file(const char *path)
 		errno = S_ISREG(st.st_mode) ? EFBIG : EINVAL;
 		return none;
 	}
-	/* By what read gives, not by st_size: a file of procfs has size 0, and another may grow meanwhile. */
+	/* A file that grows or shrinks meanwhile is as long as what was read; procfs' are empty. */
 	text = xmalloc((size_t)st.st_size + 1);
 	while (n < (size_t)st.st_size) {
 		ssize_t r = read(fd, text + n, (size_t)st.st_size - n);
@@ -257,8 +257,10 @@ static struct span read_guest_file(const char *path)
 			break;
 		n += (size_t)r;
 	}
+	if (n == 0)
+		free(text);
 	errno = 0;
-	return (struct span){ text, n };
+	return n ? (struct span){ text, n } : none;
 }
 
 _Noreturn static void die_not_found(const char *option, const char *name, const char *path, int err)
@@ -384,6 +386,7 @@ static void env_set(struct environment *e, char *entry)
 	char **old = env_find(e, entry);
 
 	if (old) {
+		free(*old);
 		*old = entry;
 		return;
 	}

@@ -61,8 +61,8 @@ struct rule {
 	const char *why;
 };
 
-/* `none`: an ABI that never had the call. */
-#define none -1
+/* `NONE`: an ABI that never had the call. */
+#define NONE -1
 #define CALL(name, i386, arm) #name, __NR_##name, COMPAT_NR32(i386, arm)
 #define DENY(name, i386, arm, err, cap, why) { CALL(name, i386, arm), ANY, 0, 0, 0, err, BY_DEFAULT, cap, 0, why }
 #define KEEP(name, i386, arm, err, why) { CALL(name, i386, arm), ANY, 0, 0, 0, err, ALWAYS, NO_CAP, 0, why }
@@ -75,7 +75,7 @@ struct rule {
 #define BROKER(name, i386, arm, ccap, why) \
 	{ CALL(name, i386, arm), ANY, 0, 0, 0, 0, CCAP_ONLY, NO_CAP, ccap, why }
 #define BROKER_SOCKETCALL(number, why) \
-	{ CALL(socketcall, 102, none), 0, UINT32_MAX, number, number, 0, IP_LAYER, NO_CAP, 0, why }
+	{ CALL(socketcall, 102, NONE), 0, UINT32_MAX, number, number, 0, IP_LAYER, NO_CAP, 0, why }
 
 #define MODULES "loads code into the host's kernel"
 #define KEXEC "replaces the host's kernel; CAP_SYS_BOOT, which a guest has for reboot(2), would allow it"
@@ -94,11 +94,11 @@ static const struct rule rules[] = {
 	DENY(init_module, 128, 128, EPERM, CAP_SYS_MODULE, MODULES),
 	DENY(finit_module, 350, 379, EPERM, CAP_SYS_MODULE, MODULES),
 	DENY(delete_module, 129, 129, EPERM, CAP_SYS_MODULE, MODULES),
-	DENY(create_module, 127, none, ENOSYS, NO_CAP, GONE),
-	DENY(query_module, 167, none, ENOSYS, NO_CAP, GONE),
-	DENY(get_kernel_syms, 130, none, ENOSYS, NO_CAP, GONE),
+	DENY(create_module, 127, NONE, ENOSYS, NO_CAP, GONE),
+	DENY(query_module, 167, NONE, ENOSYS, NO_CAP, GONE),
+	DENY(get_kernel_syms, 130, NONE, ENOSYS, NO_CAP, GONE),
 	KEEP(kexec_load, 283, 347, EPERM, KEXEC),
-	KEEP(kexec_file_load, none, 401, EPERM, KEXEC),
+	KEEP(kexec_file_load, NONE, 401, EPERM, KEXEC),
 	DENY(bpf, 357, 386, EPERM, CAP_BPF, "programs and maps live in the host's kernel, and name its objects"),
 	DENY(perf_event_open, 336, 364, EPERM, CAP_PERFMON, "counts and samples the whole machine; a large surface"),
 	DENY(userfaultfd, 374, 388, EPERM, CAP_SYS_PTRACE, "stops the kernel in the middle of a copy: the helper of "
@@ -117,10 +117,10 @@ static const struct rule rules[] = {
 	DENY(quotactl_fd, 443, 443, EPERM, CAP_SYS_ADMIN, "quotas belong to the host's filesystem"),
 	DENY(syslog, 103, 103, EPERM, CAP_SYSLOG, "the kernel's log is the host's, and readable by all where "
 	     "dmesg_restrict is 0"),
-	DENY(iopl, 110, none, EPERM, CAP_SYS_RAWIO, PORTS),
-	DENY(ioperm, 101, none, EPERM, CAP_SYS_RAWIO, PORTS),
-	DENY(vm86, 166, none, ENOSYS, NO_CAP, "16-bit mode, for DOS; a source of kernel bugs"),
-	DENY(vm86old, 113, none, ENOSYS, NO_CAP, "16-bit mode, for DOS; a source of kernel bugs"),
+	DENY(iopl, 110, NONE, EPERM, CAP_SYS_RAWIO, PORTS),
+	DENY(ioperm, 101, NONE, EPERM, CAP_SYS_RAWIO, PORTS),
+	DENY(vm86, 166, NONE, ENOSYS, NO_CAP, "16-bit mode, for DOS; a source of kernel bugs"),
+	DENY(vm86old, 113, NONE, ENOSYS, NO_CAP, "16-bit mode, for DOS; a source of kernel bugs"),
 	DENY(lookup_dcookie, 253, 249, ENOSYS, NO_CAP, GONE),
 	DENY(nfsservctl, 169, 169, ENOSYS, NO_CAP, GONE),
 	DENY(_sysctl, 149, 149, ENOSYS, NO_CAP, GONE),
