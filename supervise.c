@@ -214,7 +214,7 @@ static void tell_failure(const char *text)
 {
 	char escaped[900];
 
-	json_text(escaped, sizeof(escaped), text);
+	text_to_json(escaped, sizeof(escaped), text);
 	supervise_status(current, "{\"event\":\"error\",\"message\":\"%s\"}", escaped);
 }
 

@@ -123,7 +123,7 @@ void note(const char *fmt, ...)
 	print_line(text, "");
 }
 
-size_t json_text(char *out, size_t room, const char *s)
+size_t text_to_json(char *out, size_t room, const char *s)
 {
 	size_t n = 0;
 

@@ -184,7 +184,7 @@ extern bool util_quiet;
 extern int util_error_fd;
 extern void (*util_undo)(void);
 extern void (*util_failed)(const char *text);   /* told what die() printed, before undoing (may be NULL) */
-size_t json_text(char *out, size_t room, const char *s);        /* s as the inside of a JSON string; its length */
+size_t text_to_json(char *out, size_t room, const char *s);        /* s as the inside of a JSON string; its length */
 const char *quote(const char *s);       /* s in single quotes, odd bytes escaped; ring of 8 static buffers */
 
 /* Strict: the whole text, no sign, no blanks, no overflow; [min,max]. NULL or a reason. */
