@@ -19,6 +19,8 @@
 #include "compat.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
+#include <endian.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <stdlib.h>
@@ -26,10 +28,11 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
+#include <linux/bpf.h>
+#include <linux/btf.h>
 
 #define BIND_SERVICE (1ULL << 10)       /* CAP_NET_BIND_SERVICE */
-
-enum { MAX_V4 = 16, MAX_V6 = 8, MAX_PEER4 = 16, MAX_PEER6 = 8 };
 
 /* ---- the words ---- */
 
@@ -168,7 +171,7 @@ const char *net_parse_ip(struct net *n, const char *arg)
 			return "an address is in the list twice";
 		same++;
 	}
-	if (same >= (a.family == AF_INET ? MAX_V4 : MAX_V6))
+	if (same >= (a.family == AF_INET ? NET_V4_MAX : NET_V6_MAX))
 		return a.family == AF_INET ? "more than 16 IPv4 addresses (a range counts as one)"
 					   : "more than 8 IPv6 addresses (a range counts as one)";
 	n->addr = xrealloc_array(n->addr, n->n_addr + 1, sizeof(a));
@@ -248,7 +251,7 @@ static const char *add_peer(struct net *n, const char *arg, bool deny)
 		return why;
 	for (size_t i = 0; i < n->n_peer; i++)
 		same += n->peer[i].family == q.family;
-	if (same >= (q.family == AF_INET ? MAX_PEER4 : MAX_PEER6))
+	if (same >= (q.family == AF_INET ? NET_PEER4_MAX : NET_PEER6_MAX))
 		return q.family == AF_INET ? "more than 16 IPv4 peers" : "more than 8 IPv6 peers";
 	n->peer = xrealloc_array(n->peer, n->n_peer + 1, sizeof(q));
 	n->peer[n->n_peer++] = q;
@@ -421,15 +424,600 @@ void net_apply_scope(const struct plan *p)
 	close(fd);
 }
 
+/* ---- the kernel's BPF objects ---- */
+
+/* What the programs of one network namespace share; a set lives as long as any guest's cgroup holds it. */
+struct set {
+	int map_fd[NET_MAPS], prog_fd[NET_HOOKS];
+	uint32_t hash;                  /* of this build's programs and the namespace: part of their names */
+	bool errnos;
+	int netns_fd;
+};
+enum { IDS_LINK = NET_HOOKS, IDS };     /* indices of the ids map: a program's hook; last the lookup's link */
+
+static int bpf(int cmd, union bpf_attr *a) { return (int)syscall(__NR_bpf, cmd, a, sizeof(*a)); }
+
+static _Noreturn void die_bpf(const char *what, const char *hook, const char *since)
+{
+	struct utsname u;
+	int e = errno;
+
+	uname(&u);
+	errno = e;
+	die_sys("--ip: %s '%s': this kernel is Linux %s, the hook came with %s", what, hook, u.release, since);
+}
+
+static int map_update(int fd, const void *key, const void *value)
+{
+	union bpf_attr a = { .map_fd = (uint32_t)fd, .key = (uintptr_t)key, .value = (uintptr_t)value };
+
+	return bpf(BPF_MAP_UPDATE_ELEM, &a);
+}
+
+static int map_lookup(int fd, const void *key, void *value)
+{
+	union bpf_attr a = { .map_fd = (uint32_t)fd, .key = (uintptr_t)key, .value = (uintptr_t)value };
+
+	return bpf(BPF_MAP_LOOKUP_ELEM, &a);
+}
+
+static int map_delete(int fd, const void *key)
+{
+	union bpf_attr a = { .map_fd = (uint32_t)fd, .key = (uintptr_t)key };
+
+	return bpf(BPF_MAP_DELETE_ELEM, &a);
+}
+
+static int by_id(int cmd, uint32_t id)
+{
+	union bpf_attr a = { .prog_id = id };
+
+	return bpf(cmd, &a);
+}
+
+static int object_info(int fd, void *info, uint32_t len)
+{
+	union bpf_attr a = { .info = { .bpf_fd = (uint32_t)fd, .info_len = len, .info = (uintptr_t)info } };
+
+	return bpf(BPF_OBJ_GET_INFO_BY_FD, &a);
+}
+
+static void program_name(const struct set *s, enum net_hook h, char name[BPF_OBJ_NAME_LEN])
+{
+	snprintf(name, BPF_OBJ_NAME_LEN, "vr%06x_%s", s->hash & 0xffffff, netprog_hook[h].name);
+}
+
+/* Socket storage wants its types described: key int, value eight of them. Integers alone, no names. */
+static int types_fd(void)
+{
+	static const struct {
+		struct btf_header head;
+		struct btf_type integer; uint32_t encoding;
+		struct btf_type words; struct btf_array array;
+		char strings[4];
+	} types = {
+		.head = { .magic = BTF_MAGIC, .version = BTF_VERSION, .hdr_len = sizeof(struct btf_header),
+			  .type_len = 2 * sizeof(struct btf_type) + 4 + sizeof(struct btf_array),
+			  .str_off = 2 * sizeof(struct btf_type) + 4 + sizeof(struct btf_array), .str_len = 4 },
+		.integer = { .name_off = 1, .info = BTF_KIND_INT << 24, .size = 4 }, .encoding = BTF_INT_SIGNED << 24 | 32,
+		.words = { .info = BTF_KIND_ARRAY << 24 },
+		.array = { .type = 1, .index_type = 1, .nelems = sizeof(struct net_mark) / 4 },
+		.strings = "\0i",
+	};
+	union bpf_attr a = { .btf = (uintptr_t)&types, .btf_size = sizeof(types) };
+
+	return bpf(BPF_BTF_LOAD, &a);
+}
+
+static const struct {
+	const char *name, *since;
+	uint32_t type, key, value, entries, flags;
+} map_kind[NET_MAPS] = {
+	[NET_MAP_CONFIG] = { "config", "5.9", BPF_MAP_TYPE_CGROUP_STORAGE, 8, sizeof(struct net_config) },
+	[NET_MAP_COUNTERS] = { "counters", "5.9", BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE, 8, sizeof(struct net_counters) },
+	[NET_MAP_MARKS] = { "marks", "5.2", BPF_MAP_TYPE_SK_STORAGE, 4, sizeof(struct net_mark), 0, BPF_F_NO_PREALLOC },
+	[NET_MAP_STEER] = { "steer", "4.18", BPF_MAP_TYPE_SOCKHASH, sizeof(struct net_steer), 8, 8192 },
+	[NET_MAP_GUESTS] = { "guests", "4.11", BPF_MAP_TYPE_LPM_TRIE, sizeof(struct net_prefix), 8, 65536,
+			     BPF_F_NO_PREALLOC },
+	[NET_MAP_IDS] = { "ids", "3.19", BPF_MAP_TYPE_ARRAY, 4, 4, IDS },
+};
+
+static void create_maps(struct set *s)
+{
+	_cleanup_fd_ int btf = types_fd();
+
+	if (btf < 0)
+		die_bpf("describe a map's types to the kernel", "marks", "4.18");
+	for (size_t m = 0; m < NET_MAPS; m++) {
+		union bpf_attr a = {
+			.map_type = map_kind[m].type, .key_size = map_kind[m].key, .value_size = map_kind[m].value,
+			.max_entries = map_kind[m].entries, .map_flags = map_kind[m].flags,
+		};
+
+		if (m == NET_MAP_MARKS) {
+			a.btf_fd = (uint32_t)btf;
+			a.btf_key_type_id = 1;
+			a.btf_value_type_id = 2;
+		}
+		snprintf(a.map_name, sizeof(a.map_name), "vr_%s", map_kind[m].name);
+		s->map_fd[m] = bpf(BPF_MAP_CREATE, &a);
+		if (s->map_fd[m] < 0)
+			die_bpf("make the map", map_kind[m].name, map_kind[m].since);
+	}
+}
+
+static int load_program(const struct set *s, enum net_hook h)
+{
+	struct bpf_insn code[NETPROG_ROOM];
+	size_t n = netprog_compile(h, s->errnos, code);
+	union bpf_attr a = {
+		.prog_type = netprog_hook[h].prog_type, .expected_attach_type = netprog_hook[h].attach_type,
+		.insns = (uintptr_t)code, .insn_cnt = (uint32_t)n, .license = (uintptr_t)"ISC",
+	};
+
+	for (size_t i = 0; i < n; i++)
+		if (code[i].code == (BPF_LD | BPF_DW | BPF_IMM) && code[i].src_reg == BPF_PSEUDO_MAP_FD)
+			code[i].imm = s->map_fd[code[i].imm];
+	program_name(s, h, a.prog_name);
+	return bpf(BPF_PROG_LOAD, &a);
+}
+
+/* The refusing errno came to these hooks with Linux 6.1; without it a refusal is EPERM. Found by trying. */
+static void load_first(struct set *s)
+{
+	s->errnos = true;
+	s->prog_fd[NET_CREATE] = load_program(s, NET_CREATE);
+	if (s->prog_fd[NET_CREATE] < 0) {
+		s->errnos = false;
+		s->prog_fd[NET_CREATE] = load_program(s, NET_CREATE);
+	}
+	if (s->prog_fd[NET_CREATE] < 0)
+		die_bpf("load the program", netprog_hook[NET_CREATE].name, netprog_hook[NET_CREATE].since);
+	/* This program leads a later guest to all maps. */
+	for (size_t m = 0; m < NET_MAPS; m++) {
+		union bpf_attr a = { .prog_bind_map = { .prog_fd = (uint32_t)s->prog_fd[NET_CREATE],
+							.map_fd = (uint32_t)s->map_fd[m] } };
+
+		if (bpf(BPF_PROG_BIND_MAP, &a) < 0 && errno != EEXIST)
+			die_bpf("bind the map to a program", map_kind[m].name, "5.10");
+	}
+}
+
+static void put_id(const struct set *s, uint32_t index, int fd, uint32_t id)
+{
+	struct bpf_prog_info info = { 0 };
+
+	if (fd >= 0 && object_info(fd, &info, sizeof(info)) == 0)
+		id = info.id;
+	if (!id || map_update(s->map_fd[NET_MAP_IDS], &index, &id) < 0)
+		die_sys("--ip: remember a program");
+}
+
+/* A program of the set: found by its id, else loaded and told to those who come later. */
+static int program(struct set *s, enum net_hook h)
+{
+	uint32_t index = h, id = 0;
+
+	if (s->prog_fd[h] < 0 && map_lookup(s->map_fd[NET_MAP_IDS], &index, &id) == 0 && id)
+		s->prog_fd[h] = by_id(BPF_PROG_GET_FD_BY_ID, id);
+	if (s->prog_fd[h] >= 0)
+		return s->prog_fd[h];
+	s->prog_fd[h] = load_program(s, h);
+	if (s->prog_fd[h] < 0)
+		die_bpf("load the program", netprog_hook[h].name, netprog_hook[h].since);
+	put_id(s, h, s->prog_fd[h], 0);
+	return s->prog_fd[h];
+}
+
+static void close_set(struct set *s)
+{
+	for (size_t m = 0; m < NET_MAPS; m++)
+		close_fd(&s->map_fd[m]);
+	for (size_t h = 0; h < NET_HOOKS; h++)
+		close_fd(&s->prog_fd[h]);
+	close_fd(&s->netns_fd);
+}
+
+/* The set that the guest with this cgroup directory uses. Trusted: made by root, and under the name of this very
+ * build (another version's programs would read another configuration). */
+static bool take_set(struct set *s, int cgroup_fd, bool any_name)
+{
+	struct bpf_prog_info info = { 0 };
+	struct bpf_map_info map_info;
+	uint32_t ids[8] = { 0 }, maps[NET_MAPS + 2] = { 0 };
+	union bpf_attr a = { .query = { .target_fd = (uint32_t)cgroup_fd, .attach_type = BPF_CGROUP_INET_SOCK_CREATE,
+					.prog_ids = (uintptr_t)ids, .prog_cnt = 8 } };
+	char name[BPF_OBJ_NAME_LEN];
+	size_t found = 0;
+
+	if (bpf(BPF_PROG_QUERY, &a) < 0)
+		return false;
+	program_name(s, NET_CREATE, name);
+	for (size_t i = 0; i < a.query.prog_cnt && i < 8; i++) {
+		info = (struct bpf_prog_info){ .map_ids = (uintptr_t)maps, .nr_map_ids = NET_MAPS + 2 };
+		close_fd(&s->prog_fd[NET_CREATE]);
+		s->prog_fd[NET_CREATE] = by_id(BPF_PROG_GET_FD_BY_ID, ids[i]);
+		if (s->prog_fd[NET_CREATE] < 0 || object_info(s->prog_fd[NET_CREATE], &info, sizeof(info)) < 0 ||
+		    info.created_by_uid != 0 || (any_name ? strncmp(info.name, "vr", 2) : strcmp(info.name, name)))
+			continue;
+		for (size_t m = 0; m < info.nr_map_ids && m < NET_MAPS + 2; m++) {
+			int fd = by_id(BPF_MAP_GET_FD_BY_ID, maps[m]);
+
+			memset(&map_info, 0, sizeof(map_info));
+			if (fd >= 0 && object_info(fd, &map_info, sizeof(map_info)) == 0)
+				for (size_t k = 0; k < NET_MAPS; k++)
+					if (map_info.type == map_kind[k].type && map_info.value_size == map_kind[k].value &&
+					    s->map_fd[k] < 0) {
+						s->map_fd[k] = fd;
+						fd = -1;
+						found++;
+					}
+			close_fd(&fd);
+		}
+		if (found == NET_MAPS)
+			return true;
+		break;
+	}
+	close_fd(&s->prog_fd[NET_CREATE]);
+	for (size_t m = 0; m < NET_MAPS; m++)
+		close_fd(&s->map_fd[m]);
+	return false;
+}
+
+/* Any other guest below the same directory has what we need. */
+static bool find_set(struct set *s, int cgroup_fd)
+{
+	int parent_fd = openat(cgroup_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = parent_fd < 0 ? NULL : fdopendir(parent_fd);
+	struct dirent *e;
+	bool found = false;
+
+	if (!d)
+		die_sys("--ip: open the directory of the guests' cgroups");
+	while (!found && (e = readdir(d)) != NULL) {
+		_cleanup_fd_ int fd = -1;
+
+		if (e->d_type != DT_DIR || *e->d_name == '.')
+			continue;
+		fd = openat(parent_fd, e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		found = fd >= 0 && take_set(s, fd, false);
+	}
+	closedir(d);
+	return found;
+}
+
+/* FNV-1a over everything that two builds could differ in. */
+static uint32_t build_hash(uint64_t netns)
+{
+	struct bpf_insn code[NETPROG_ROOM];
+	uint32_t hash = 2166136261u;
+	const uint8_t *p = (const uint8_t *)&netns;
+
+	for (size_t i = 0; i < sizeof(netns); i++)
+		hash = (hash ^ p[i]) * 16777619u;
+	for (size_t h = 0; h < NET_HOOKS; h++) {
+		size_t n = netprog_compile((enum net_hook)h, true, code);
+
+		for (size_t i = 0; i < n; i++) {
+			uint64_t word;
+
+			memcpy(&word, &code[i], sizeof(word));
+			hash = (hash ^ (uint32_t)word ^ (uint32_t)(word >> 32)) * 16777619u;
+		}
+	}
+	return hash ^ hash >> 24;
+}
+
+static void open_set(struct set *s)
+{
+	struct stat st;
+
+	memset(s, 0xff, sizeof(*s));            /* every fd -1 */
+	s->netns_fd = openat(host_proc_fd(), "self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (s->netns_fd < 0 || fstat(s->netns_fd, &st) < 0)
+		die_sys("--ip: open /proc/self/ns/net");
+	s->hash = build_hash(st.st_ino);
+	s->errnos = true;
+}
+
+/*
+ * The listeners' table is asked by one program of the network namespace, held there by a link: whoever still has
+ * a descriptor of the link keeps it. So every supervisor has one. Without it (all supervisors killed, and then
+ * their guests are, too) the second and later addresses of a guest refuse; nothing opens.
+ */
+static int lookup_link(struct set *s)
+{
+	struct bpf_link_info info = { 0 };
+	uint32_t index = IDS_LINK, id = 0;
+	int fd = -1, prog = program(s, NET_LOOKUP);
+	union bpf_attr a = { .link_create = { .prog_fd = (uint32_t)prog, .target_fd = (uint32_t)s->netns_fd,
+					      .attach_type = BPF_SK_LOOKUP } };
+
+	if (map_lookup(s->map_fd[NET_MAP_IDS], &index, &id) == 0 && id)
+		fd = by_id(BPF_LINK_GET_FD_BY_ID, id);
+	if (fd >= 0 && object_info(fd, &info, sizeof(info)) == 0 && info.type == BPF_LINK_TYPE_NETNS)
+		return fd;
+	close_fd(&fd);
+	fd = bpf(BPF_LINK_CREATE, &a);
+	if (fd < 0 && errno == E2BIG)
+		die("--ip: this network has 64 sk_lookup programs already, the most that Linux allows");
+	if (fd < 0)
+		die_bpf("attach the program", netprog_hook[NET_LOOKUP].name, netprog_hook[NET_LOOKUP].since);
+	if (object_info(fd, &info, sizeof(info)) < 0)
+		die_sys("--ip: ask for the id of a link");
+	put_id(s, IDS_LINK, -1, info.id);
+	return fd;
+}
+
+/* The cgroup owns what is attached so, not a process: a killed supervisor leaves no guest without a filter
+ * (NETWORK.md section 10: with a link, it did). */
+static void attach(struct set *s, enum net_hook h, int cgroup_fd)
+{
+	union bpf_attr a = { .target_fd = (uint32_t)cgroup_fd, .attach_bpf_fd = (uint32_t)program(s, h),
+			     .attach_type = netprog_hook[h].attach_type, .attach_flags = BPF_F_ALLOW_MULTI };
+
+	if (bpf(BPF_PROG_ATTACH, &a) == 0)
+		return;
+	if (errno == EPERM)
+		die("--ip: a program that allows no other below it is attached above the guest's cgroup (%s)",
+		    netprog_hook[h].name);
+	die_bpf("attach the program", netprog_hook[h].name, netprog_hook[h].since);
+}
+
+/* ---- a plan as the programs read it ---- */
+
+static uint32_t word(const uint8_t *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, 4);
+	return v;
+}
+
+static uint64_t half(const uint8_t *p) { return (uint64_t)ntohl(word(p)) << 32 | ntohl(word(p + 4)); }
+static uint32_t mask4(unsigned plen) { return plen ? htonl(~0U << (32 - plen)) : 0; }
+static uint64_t mask_half(unsigned plen) { return plen == 0 ? 0 : plen >= 64 ? ~0ULL : ~0ULL << (64 - plen); }
+static uint64_t mask_hi(unsigned plen) { return mask_half(plen); }
+static uint64_t mask_lo(unsigned plen) { return plen <= 64 ? 0 : mask_half(plen - 64); }
+
+/* Without /LEN, the prefix is the one that the host uses with the address. */
+static unsigned host_prefix(const struct addr *a, const struct ifaddrs *host)
+{
+	size_t n = address_size(a->family);
+
+	for (const struct ifaddrs *i = host; i; i = i->ifa_next) {
+		const uint8_t *ip, *mask;
+		unsigned plen = 0;
+
+		if (!i->ifa_addr || !i->ifa_netmask || i->ifa_addr->sa_family != a->family)
+			continue;
+		ip = a->family == AF_INET ? (const uint8_t *)&((const struct sockaddr_in *)(void *)i->ifa_addr)->sin_addr
+			: (const uint8_t *)&((const struct sockaddr_in6 *)(void *)i->ifa_addr)->sin6_addr;
+		if (memcmp(ip, a->ip, n) != 0)
+			continue;
+		mask = a->family == AF_INET ? (const uint8_t *)&((const struct sockaddr_in *)(void *)i->ifa_netmask)->sin_addr
+			: (const uint8_t *)&((const struct sockaddr_in6 *)(void *)i->ifa_netmask)->sin6_addr;
+		while (plen < 8 * n && (mask[plen / 8] & (0x80 >> plen % 8)))
+			plen++;
+		return plen;
+	}
+	return (unsigned)(8 * n);
+}
+
+static void fill_slot4(struct net_slot4 *s, const struct addr *a, unsigned plen)
+{
+	s->lo = ntohl(word(a->ip));
+	s->hi = ntohl(word(a->ip_to));
+	s->addr = word(a->ip);
+	s->mask = mask4(plen);
+	s->broadcast = plen < 31 ? s->addr | ~s->mask : htonl(INADDR_BROADCAST);
+}
+
+static void fill_slot6(struct net_slot6 *s, const struct addr *a, unsigned plen)
+{
+	s->net = half(a->ip);
+	s->lo = half(a->ip + 8);
+	s->hi = half(a->ip_to + 8);
+	s->mask_hi = mask_hi(plen);
+	s->mask_lo = mask_lo(plen);
+	memcpy(s->addr, a->ip, 16);
+	s->plen = plen;
+}
+
+static void fill_peers(struct net_config *c, const struct net *n)
+{
+	for (int deny = 1; deny >= 0; deny--)
+		for (size_t i = 0; i < n->n_peer; i++) {
+			const struct peer *q = &n->peer[i];
+
+			if (q->deny != deny)
+				continue;
+			c->flags |= NET_PEERS | (deny ? 0 : NET_ALLOWED_ONLY);
+			if (q->family == AF_INET)
+				c->peer4[c->n_peer4++] = (struct net_peer4){ word(q->ip), mask4(q->plen), htons(q->port), q->deny };
+			else
+				c->peer6[c->n_peer6++] = (struct net_peer6){ half(q->ip), half(q->ip + 8), mask_hi(q->plen),
+					mask_lo(q->plen), htons(q->port), q->deny };
+		}
+}
+
+/* Slots that hold nothing match nothing: they end before they begin. */
+static void empty_slots(struct net_config *c)
+{
+	for (size_t i = c->n_v4; i < NET_V4_MAX; i++)
+		c->v4[i] = (struct net_slot4){ .lo = 1, .broadcast = htonl(INADDR_BROADCAST) };
+	for (size_t i = c->n_v6; i < NET_V6_MAX; i++)
+		c->v6[i] = (struct net_slot6){ .lo = 1 };
+}
+
+static void fill_config(struct net_config *c, const struct plan *p, uint32_t xid, uint64_t guest,
+			const struct ifaddrs *host)
+{
+	const struct net *n = &p->net;
+	bool range = false;
+
+	*c = (struct net_config){ .flags = NET_READY, .guest = guest, .loopback6_hi = ~0ULL, .loopback6_lo = ~0ULL };
+	for (size_t i = 0; i < n->n_addr; i++) {
+		const struct addr *a = &n->addr[i];
+		unsigned plen = a->have_plen ? a->plen : host_prefix(a, host);
+
+		range |= memcmp(a->ip, a->ip_to, 16) != 0;
+		if (a->family == AF_INET)
+			fill_slot4(&c->v4[c->n_v4++], a, plen);
+		else
+			fill_slot6(&c->v6[c->n_v6++], a, plen);
+	}
+	empty_slots(c);
+	c->flags |= (c->n_v4 ? NET_V4 : 0) | (c->n_v6 ? NET_V6 : 0);
+	c->flags |= n->n_addr > 1 || range ? NET_SEVERAL : 0;
+	c->flags |= n->later ? NET_LATER : 0;
+	c->flags |= p->rights.ccap & CCAP_RAW_ICMP ? NET_RAW_ICMP : 0;
+	c->flags |= p->rights.ccap & CCAP_MULTICAST ? NET_MULTICAST : 0;
+	if (p->context.userns == YES && !(p->rights.cap_drop & ~p->rights.cap_add & BIND_SERVICE))
+		c->flags |= NET_LOW_PORTS;
+	c->loopback = htonl(127U << 24 | (xid & 0xffff) << 8 | 1);
+	if (n->loopback == LOOPBACK_ADDR)
+		c->loopback = n->loopback_addr;
+	if (n->loopback == LOOPBACK_HOST) {
+		c->flags |= NET_LOOPBACK_HOST | NET_LOOPBACK6;
+		c->loopback = htonl(INADDR_LOOPBACK);
+		c->loopback6_hi = 0;
+		c->loopback6_lo = 1;
+		c->loopback6[3] = htonl(1);
+	}
+	fill_peers(c, n);
+}
+
+/* ---- whose packet: the map from addresses to guests ---- */
+
+static void mapped(struct net_prefix *k, uint32_t ip4, unsigned plen)
+{
+	*k = (struct net_prefix){ .plen = 96 + plen, .ip = { [10] = 0xff, [11] = 0xff } };
+	memcpy(k->ip + 12, &ip4, 4);
+}
+
+/* lo..hi as prefixes, each as large as it can be; `base` 32 or 64 is how many bits the numbers have. */
+static unsigned next_prefix(uint64_t lo, uint64_t hi, unsigned bits)
+{
+	unsigned size = 0;
+
+	while (size < bits && !(lo >> size & 1) && lo + ((2ULL << size) - 1) <= hi && lo + ((2ULL << size) - 1) > lo)
+		size++;
+	return bits - size;
+}
+
+typedef void guest_prefix(int map_fd, const struct net_prefix *k, uint64_t guest);
+
+static void set_prefix(int map_fd, const struct net_prefix *k, uint64_t guest)
+{
+	if (map_update(map_fd, k, &guest) < 0)
+		die_sys("--ip: enter an address into the map of the guests");
+}
+
+/* Only ours: another guest may have been given the same address since. */
+static void clear_prefix(int map_fd, const struct net_prefix *k, uint64_t guest)
+{
+	uint64_t owner = 0;
+
+	if (map_lookup(map_fd, k, &owner) == 0 && owner == guest)
+		map_delete(map_fd, k);
+}
+
+static void each_prefix(const struct net_config *c, int map_fd, guest_prefix *f)
+{
+	struct net_prefix k;
+
+	for (size_t i = 0; i < c->n_v4; i++)
+		for (uint64_t at = c->v4[i].lo; at <= c->v4[i].hi;) {
+			unsigned plen = next_prefix(at, c->v4[i].hi, 32);
+
+			mapped(&k, htonl((uint32_t)at), plen);
+			f(map_fd, &k, c->guest);
+			at += 1ULL << (32 - plen);
+		}
+	for (size_t i = 0; i < c->n_v6; i++) {
+		uint64_t at = c->v6[i].lo, end = c->v6[i].hi;
+
+		for (;;) {
+			unsigned plen = next_prefix(at, end, 64);
+			uint64_t last = at + (plen ? (1ULL << (64 - plen)) - 1 : ~0ULL), be = htobe64(at);
+
+			k = (struct net_prefix){ .plen = 64 + plen };
+			memcpy(k.ip, c->v6[i].addr, 8);
+			memcpy(k.ip + 8, &be, 8);
+			f(map_fd, &k, c->guest);
+			if (last >= end)
+				break;
+			at = last + 1;
+		}
+	}
+	if (c->flags & NET_LOOPBACK_HOST)
+		return;
+	mapped(&k, c->loopback, 32);
+	f(map_fd, &k, c->guest);
+	if (c->flags & NET_LOOPBACK6) {
+		k = (struct net_prefix){ .plen = 128 };
+		memcpy(k.ip, c->loopback6, 16);
+		f(map_fd, &k, c->guest);
+	}
+}
+
 /* ---- a guest with addresses on the host's stack ---- */
+
+/* Before Linux 5.15 a socket with a net_cls or net_prio class has no cgroup2 of its own, and no program runs. */
+static void refuse_net_cls(void)
+{
+	struct utsname u;
+	unsigned major = 0, minor = 0;
+	char text[4096];
+
+	if (uname(&u) < 0 || sscanf(u.release, "%u.%u", &major, &minor) != 2 || major > 5 || (major == 5 && minor >= 15))
+		return;
+	if (read_at(host_proc_fd(), "self/cgroup", text, sizeof(text)) > 0 &&
+	    (strstr(text, "net_cls") || strstr(text, "net_prio")))
+		die("--ip: with net_cls or net_prio mounted, Linux before 5.15 doesn't run the programs");
+}
 
 void net_apply(const struct plan *p, const struct cgroup *cg, struct net_state *st)
 {
-	(void)cg, (void)st;
-	die("--ip %s: not in this version", text_of(p->net.addr[0].family, p->net.addr[0].ip));
+	struct ifaddrs *host = NULL;
+	struct net_config c;
+	struct set s;
+
+	refuse_net_cls();
+	open_set(&s);
+	if (!find_set(&s, cg->dir_fd)) {
+		create_maps(&s);
+		load_first(&s);
+		put_id(&s, NET_CREATE, s.prog_fd[NET_CREATE], 0);
+	}
+	if (getifaddrs(&host) < 0)
+		die_sys("--ip: ask for the host's addresses");
+	fill_config(&c, p, cg->xid, cg->id, host);
+	freeifaddrs(host);
+	for (size_t h = 0; h < NET_HOOKS; h++)
+		if (h != NET_LOOKUP && (!netprog_hook[h].v6_only || (c.flags & NET_V6)))
+			attach(&s, (enum net_hook)h, cg->dir_fd);
+	/* Until here the storage was zero and all was refused. */
+	if (map_update(s.map_fd[NET_MAP_CONFIG], &c.guest, &c) < 0)
+		die_sys("--ip: write the guest's configuration");
+	each_prefix(&c, s.map_fd[NET_MAP_GUESTS], set_prefix);
+	st->lookup_link_fd = lookup_link(&s);
+	st->guests_fd = s.map_fd[NET_MAP_GUESTS];
+	st->config_fd = s.map_fd[NET_MAP_CONFIG];
+	st->guest = c.guest;
+	s.map_fd[NET_MAP_GUESTS] = s.map_fd[NET_MAP_CONFIG] = -1;
+	close_set(&s);
 }
 
 void net_undo(struct net_state *st)
 {
-	(void)st;
+	struct net_config c;
+
+	if (st->config_fd >= 0 && map_lookup(st->config_fd, &st->guest, &c) == 0 && (c.flags & NET_READY))
+		each_prefix(&c, st->guests_fd, clear_prefix);
+	close_fd(&st->lookup_link_fd);
+	close_fd(&st->guests_fd);
+	close_fd(&st->config_fd);
+	close_fd(&st->tun_fd);
 }

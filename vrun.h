@@ -422,7 +422,8 @@ const char *net_parse_loopback(struct net *n, const char *arg);
 const char *net_parse_connect_allow(struct net *n, const char *arg);
 const char *net_parse_connect_deny(struct net *n, const char *arg);
 void net_check(struct plan *p);
-struct net_state { int tun_fd; int lookup_link_fd; int sockhash_fd; };  /* plain data: what must stay open while the guest lives */
+/* Plain data, travels in the supervisor's state: what must stay open while the guest lives. */
+struct net_state { int tun_fd, lookup_link_fd, config_fd, guests_fd; uint64_t guest; };
 /* Supervisor, before the guest is born: programs loaded or found, attached to cg->dir_fd, configuration filled. */
 void net_apply(const struct plan *p, const struct cgroup *cg, struct net_state *st);
 void net_apply_own(const struct plan *p, uint32_t id_base);     /* builder, in the guest's own netns (--ip none): lo up, sysctls */
@@ -486,6 +487,59 @@ bool fuse_answer(const struct fuse_tree *t, const void *request, size_t n, struc
 bool fuse_serve(int fd, const struct fuse_tree *t);     /* never waits; false once the connection is gone */
 int fuse_mount(int *device_fd, const char **what);
 int fuse_pieces(int mount_fd, const char *const *names, size_t n, int *fds);
+
+/* ---- netprog.c: net.c's tool: the address programs, as instructions ---- */
+enum { NET_V4_MAX = 16, NET_V6_MAX = 8, NET_PEER4_MAX = 16, NET_PEER6_MAX = 8 };
+enum net_flag {
+	NET_READY = 1,                  /* storage begins as zeroes: without this everything is refused */
+	NET_LOW_PORTS = 2,              /* ports below 1024 need no capability (the bit of bind's return value) */
+	NET_V4 = 4, NET_V6 = 8,         /* it has addresses of this family */
+	NET_RAW_ICMP = 16, NET_MULTICAST = 32,
+	NET_SEVERAL = 64,               /* more than one address: a wildcard is shown as a wildcard */
+	NET_LATER = 128,                /* addresses may come and go: wildcards live on the loopback */
+	NET_LOOPBACK_HOST = 256, NET_LOOPBACK6 = 512,
+	NET_PEERS = 1024, NET_ALLOWED_ONLY = 2048,
+};
+/* What differs between guests: one value a guest in a cgroup storage map. IPv4 addresses are in network order
+ * except in lo and hi; IPv6 halves are numbers in host order except in addr. */
+struct net_slot4 { uint32_t lo, hi, addr, mask, broadcast, ifindex; };  /* ifindex: vrun put it there; else 0 */
+struct net_slot6 { uint64_t net, lo, hi, mask_hi, mask_lo; uint32_t addr[4]; uint32_t ifindex, plen; };
+struct net_peer4 { uint32_t net, mask, port, deny; };           /* port in network order, 0: any; denied ones come first */
+struct net_peer6 { uint64_t net_hi, net_lo, mask_hi, mask_lo; uint32_t port, deny; };
+struct net_config {
+	uint32_t flags;                 /* NET_* */
+	uint32_t loopback;              /* what 127.0.0.1 is on the host's stack */
+	uint32_t n_v4, n_v6, n_peer4, n_peer6;
+	uint64_t guest;                 /* the guest's cgroup id */
+	uint64_t loopback6_hi, loopback6_lo;
+	uint32_t loopback6[4];
+	struct net_slot4 v4[NET_V4_MAX];
+	struct net_slot6 v6[NET_V6_MAX];
+	struct net_peer4 peer4[NET_PEER4_MAX];
+	struct net_peer6 peer6[NET_PEER6_MAX];
+};
+struct net_counters {                   /* v4 first; a value a CPU in a map of their own */
+	uint64_t tx_bytes[2], tx_packets[2], rx_bytes[2], rx_packets[2];
+	uint64_t denied_binds, denied_connects, dropped;
+};
+/* A socket whose address in the kernel isn't what its program asked for. */
+struct net_mark { uint32_t kind, ip4; uint32_t ip6[4]; uint16_t port, zero; uint32_t zero2; };
+/* Who gets a packet to a wildcard (addr 0) or moved listener: key of the sockhash. Port in host order. */
+struct net_steer { uint64_t guest; uint32_t addr[4]; uint16_t port; uint8_t protocol, slot; uint32_t zero; };
+struct net_prefix { uint32_t plen; uint8_t ip[16]; };           /* key of the guests map; IPv4 as mapped */
+enum net_map { NET_MAP_CONFIG, NET_MAP_COUNTERS, NET_MAP_MARKS, NET_MAP_STEER, NET_MAP_GUESTS, NET_MAP_IDS, NET_MAPS };
+enum net_hook {
+	NET_CREATE, NET_BIND4, NET_CONNECT4, NET_SENDMSG4, NET_RECVMSG4, NET_PEERNAME4, NET_SOCKNAME4,
+	NET_BIND6, NET_CONNECT6, NET_SENDMSG6, NET_RECVMSG6, NET_PEERNAME6, NET_SOCKNAME6,
+	NET_EGRESS, NET_INGRESS, NET_LISTEN, NET_LOOKUP, NET_HOOKS,
+};
+struct net_hook_kind { const char *name, *since; uint32_t prog_type, attach_type; bool v6_only; };
+extern const struct net_hook_kind netprog_hook[NET_HOOKS];
+struct bpf_insn;
+enum { NETPROG_ROOM = 1024 };
+/* Pure: one program. A load of a map has its enum net_map in imm. errnos: refuse with the fitting errno (Linux
+ * 6.1) instead of EPERM. The number of instructions. */
+size_t netprog_compile(enum net_hook hook, bool errnos, struct bpf_insn *out);
 
 /* ---- procvirt.c: what the guest sees of the machine ---- */
 const char *procvirt_parse_virt(struct procvirt *v, const char *arg);

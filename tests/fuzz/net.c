@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		net_parse_connect_allow(&n, word);
 		net_parse_connect_deny(&n, word);
 	}
-	if (n.n_addr > MAX_V4 + MAX_V6 || n.n_peer > MAX_PEER4 + MAX_PEER6)
+	if (n.n_addr > NET_V4_MAX + NET_V6_MAX || n.n_peer > NET_PEER4_MAX + NET_PEER6_MAX)
 		__builtin_trap();
 	free(n.addr);
 	free(n.peer);

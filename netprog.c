@@ -1,0 +1,1602 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * netprog.c: the address programs, by hand.
+ *
+ * Seventeen short programs, the same for every guest: what differs is in the guest's struct net_config, which
+ * the kernel hands to a program by the cgroup it runs for. Socket address hooks make the semantics (a wildcard
+ * is the guest's address, 127.0.0.1 is its own); the two packet filters enforce: whatever way a socket got
+ * another address, its packets go nowhere. Storage begins as zeroes, and without NET_READY all is refused.
+ *
+ * Several addresses on one port, in several guests at once: the kernel's own table has room for one wildcard
+ * listener a port. So a listener is bound to one address that is the guest's alone, and marked; when it
+ * listens, `listen` puts it into a table under {guest, port}; `lookup` finds there who gets a packet to any of
+ * the guest's addresses. If the host itself listens on the port with a wildcard, the guest's listener moves:
+ * it is bound to the guest's loopback under another port, and only that table leads to it.
+ *
+ * Each program has its rule in words above it. Registers, in all of them: r6 context, r7 the guest's
+ * configuration; r9 and r8 the address at hand: IPv4 r9 as it is in the packet and r8 as a number, IPv6 its
+ * upper and lower half as numbers. r0-r5 are scratch.
+ */
+#define _GNU_SOURCE
+#include "vrun.h"
+#include "compat.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+
+/* ---- the assembler ---- */
+
+enum { R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, FP };
+/* Ways out that programs share; end() makes those that are used, since the kernel takes no dead code. */
+enum label { ALLOW, NO_ADDRESS, IN_USE, DENIED, NO_FAMILY, NO_PROTOCOL, FIRST_FREE, LABELS = 160 };
+
+struct code {
+	struct bpf_insn *insn;
+	size_t n, n_jump;
+	unsigned n_label;
+	int16_t place[LABELS];
+	bool used[LABELS];
+	struct { uint16_t at; uint8_t label; } jump[512];
+	bool errnos;
+};
+
+static void put(struct code *c, unsigned code, unsigned dst, unsigned src, int off, int32_t imm)
+{
+	c->insn[c->n++ % NETPROG_ROOM] = (struct bpf_insn){ .code = (uint8_t)code, .dst_reg = (uint8_t)(dst & 15),
+		.src_reg = (uint8_t)(src & 15), .off = (int16_t)off, .imm = imm };
+}
+
+static unsigned label(struct code *c) { return c->n_label++; }
+static void here(struct code *c, unsigned l) { c->place[l] = (int16_t)c->n; }
+
+static void jump_if(struct code *c, unsigned code, unsigned dst, unsigned src, int32_t imm, unsigned l)
+{
+	c->jump[c->n_jump].at = (uint16_t)c->n;
+	c->jump[c->n_jump++].label = (uint8_t)l;
+	c->used[l] = true;
+	put(c, code, dst, src, 0, imm);
+}
+
+static void go(struct code *c, unsigned l) { jump_if(c, BPF_JMP | BPF_JA, 0, 0, 0, l); }
+static void when(struct code *c, unsigned op, unsigned a, unsigned b, unsigned l)
+{
+	jump_if(c, BPF_JMP | op | BPF_X, a, b, 0, l);
+}
+static void when_is(struct code *c, unsigned op, unsigned a, int32_t imm, unsigned l)
+{
+	jump_if(c, BPF_JMP | op | BPF_K, a, 0, imm, l);
+}
+static void load(struct code *c, unsigned size, unsigned dst, unsigned from, size_t off)
+{
+	put(c, BPF_LDX | size | BPF_MEM, dst, from, (int)off, 0);
+}
+static void store(struct code *c, unsigned size, unsigned to, int off, unsigned src)
+{
+	put(c, BPF_STX | size | BPF_MEM, to, src, off, 0);
+}
+static void move(struct code *c, unsigned dst, unsigned src) { put(c, BPF_ALU64 | BPF_MOV | BPF_X, dst, src, 0, 0); }
+static void set(struct code *c, unsigned dst, uint32_t v) { put(c, BPF_ALU | BPF_MOV | BPF_K, dst, 0, 0, (int32_t)v); }
+static void alu(struct code *c, unsigned op, unsigned dst, unsigned src) { put(c, BPF_ALU64 | op | BPF_X, dst, src, 0, 0); }
+static void alu_is(struct code *c, unsigned op, unsigned dst, int32_t v) { put(c, BPF_ALU64 | op | BPF_K, dst, 0, 0, v); }
+/* Between network and host order; no code at all is needed on big-endian hosts, but it clears the upper bits. */
+static void swap(struct code *c, unsigned reg, int bits) { put(c, BPF_ALU | BPF_END | BPF_TO_BE, reg, 0, 0, bits); }
+static void call(struct code *c, int helper) { put(c, BPF_JMP | BPF_CALL, 0, 0, 0, helper); }
+static void map(struct code *c, unsigned dst, enum net_map m)
+{
+	put(c, BPF_LD | BPF_DW | BPF_IMM, dst, BPF_PSEUDO_MAP_FD, 0, (int32_t)m);
+	put(c, 0, 0, 0, 0, 0);
+}
+static void leave(struct code *c, uint32_t value)
+{
+	set(c, R0, value);
+	put(c, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+}
+
+static size_t link_jumps(struct code *c)
+{
+	for (size_t i = 0; i < c->n_jump; i++)
+		c->insn[c->jump[i].at].off = (int16_t)(c->place[c->jump[i].label] - c->jump[i].at - 1);
+	return c->n;
+}
+
+/* ---- what the programs have in common ---- */
+
+#define SA(field) offsetof(struct bpf_sock_addr, field)
+#define CF(field) offsetof(struct net_config, field)
+#define COUNT(field) offsetof(struct net_counters, field)
+enum mark_kind { MARK_WILD = 1, MARK_MOVED = 2, MARK_MAPPED = 4, MARK_LOOPBACK_PEER = 8 };
+enum { REFUSE = 0, PASS = 1 };
+
+static void if_flag(struct code *c, uint32_t flag, unsigned l)
+{
+	load(c, BPF_W, R0, R7, CF(flags));
+	when_is(c, BPF_JSET, R0, (int32_t)flag, l);
+}
+
+static void unless_flag(struct code *c, uint32_t flag, unsigned l)
+{
+	load(c, BPF_W, R0, R7, CF(flags));
+	alu_is(c, BPF_AND, R0, (int32_t)flag);
+	when_is(c, BPF_JEQ, R0, 0, l);
+}
+
+static void storage(struct code *c, enum net_map m)
+{
+	map(c, R1, m);
+	set(c, R2, 0);
+	call(c, BPF_FUNC_get_local_storage);
+}
+
+/* Not configured (yet): what can refuse does. */
+static void begin(struct code *c, uint32_t unready)
+{
+	unsigned ready = label(c);
+
+	move(c, R6, R1);
+	storage(c, NET_MAP_CONFIG);
+	move(c, R7, R0);
+	if_flag(c, NET_READY, ready);
+	leave(c, unready);
+	here(c, ready);
+}
+
+static void count(struct code *c, size_t counter)
+{
+	storage(c, NET_MAP_COUNTERS);
+	load(c, BPF_DW, R1, R0, counter);
+	alu_is(c, BPF_ADD, R1, 1);
+	store(c, BPF_DW, R0, (int)counter, R1);
+}
+
+/* The ways out of a hook that may refuse. */
+static void end(struct code *c, size_t counter)
+{
+	static const struct { enum label l; int code; } refusals[] = {
+		{ NO_ADDRESS, EADDRNOTAVAIL }, { IN_USE, EADDRINUSE }, { DENIED, EPERM },
+		{ NO_FAMILY, EAFNOSUPPORT }, { NO_PROTOCOL, EPROTONOSUPPORT },
+	};
+	unsigned refuse = label(c);
+
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+		if (!c->used[refusals[i].l])
+			continue;
+		here(c, refusals[i].l);
+		set(c, R8, (uint32_t)refusals[i].code);
+		go(c, refuse);
+	}
+	if (c->used[refuse]) {
+		here(c, refuse);
+		if (counter)
+			count(c, counter);
+		if (c->errnos) {
+			set(c, R1, 0);
+			alu(c, BPF_SUB, R1, R8);
+			call(c, BPF_FUNC_set_retval);
+		}
+		leave(c, REFUSE);
+	}
+}
+
+/* r8 in the guest's IPv4 list: to l. A range is one slot. */
+static void if_own4(struct code *c, unsigned l)
+{
+	for (size_t i = 0; i < NET_V4_MAX; i++) {
+		unsigned next = label(c);
+
+		load(c, BPF_W, R1, R7, CF(v4[i].lo));
+		when(c, BPF_JLT, R8, R1, next);
+		load(c, BPF_W, R1, R7, CF(v4[i].hi));
+		when(c, BPF_JLE, R8, R1, l);
+		here(c, next);
+	}
+}
+
+static void if_own6(struct code *c, unsigned l)
+{
+	for (size_t i = 0; i < NET_V6_MAX; i++) {
+		unsigned next = label(c);
+
+		load(c, BPF_DW, R1, R7, CF(v6[i].net));
+		when(c, BPF_JNE, R9, R1, next);
+		load(c, BPF_DW, R1, R7, CF(v6[i].lo));
+		when(c, BPF_JLT, R8, R1, next);
+		load(c, BPF_DW, R1, R7, CF(v6[i].hi));
+		when(c, BPF_JLE, R8, R1, l);
+		here(c, next);
+	}
+}
+
+/* r8, r9 is the guest's ::1: to l. Without one the numbers are all ones, which no socket can have. */
+static void if_loopback6(struct code *c, unsigned l)
+{
+	unsigned no = label(c);
+
+	load(c, BPF_DW, R1, R7, CF(loopback6_hi));
+	when(c, BPF_JNE, R9, R1, no);
+	load(c, BPF_DW, R1, R7, CF(loopback6_lo));
+	when(c, BPF_JEQ, R8, R1, l);
+	here(c, no);
+}
+
+/* r8 is multicast, reserved or broadcast: to l. */
+static void if_multicast4(struct code *c, unsigned l, bool directed)
+{
+	set(c, R1, 0xe0000000);
+	when(c, BPF_JGE, R8, R1, l);
+	for (size_t i = 0; directed && i < NET_V4_MAX; i++) {
+		load(c, BPF_W, R1, R7, CF(v4[i].broadcast));
+		when(c, BPF_JEQ, R9, R1, l);
+	}
+}
+
+static void if_multicast6(struct code *c, unsigned l)
+{
+	move(c, R1, R9);
+	alu_is(c, BPF_RSH, R1, 56);
+	when_is(c, BPF_JEQ, R1, 0xff, l);
+}
+
+/* r0 = the guest's address for a peer r9: the one whose network holds it, else the first. */
+static void source4(struct code *c)
+{
+	unsigned first = label(c), done = label(c);
+
+	load(c, BPF_W, R3, R7, CF(n_v4));
+	for (size_t i = 0; i < NET_V4_MAX; i++) {
+		when_is(c, BPF_JLE, R3, (int32_t)i, first);
+		load(c, BPF_W, R0, R7, CF(v4[i].addr));
+		move(c, R2, R0);
+		alu(c, BPF_XOR, R2, R9);
+		load(c, BPF_W, R1, R7, CF(v4[i].mask));
+		alu(c, BPF_AND, R2, R1);
+		when_is(c, BPF_JEQ, R2, 0, done);
+	}
+	here(c, first);
+	load(c, BPF_W, R0, R7, CF(v4[0].addr));
+	here(c, done);
+}
+
+/* The same for r9:r8; the four words go to the stack at `at`. */
+static void source6(struct code *c, int at)
+{
+	unsigned done = label(c), first = label(c);
+
+	load(c, BPF_W, R3, R7, CF(n_v6));
+	for (size_t i = 0; i <= NET_V6_MAX; i++) {
+		size_t slot = i % NET_V6_MAX;           /* the last round: nothing fits, the first one */
+		unsigned next = label(c);
+
+		if (i < NET_V6_MAX) {
+			when_is(c, BPF_JLE, R3, (int32_t)i, first);
+			load(c, BPF_DW, R1, R7, CF(v6[slot].net));
+			alu(c, BPF_XOR, R1, R9);
+			load(c, BPF_DW, R2, R7, CF(v6[slot].mask_hi));
+			alu(c, BPF_AND, R1, R2);
+			when_is(c, BPF_JNE, R1, 0, next);
+			load(c, BPF_DW, R1, R7, CF(v6[slot].lo));
+			alu(c, BPF_XOR, R1, R8);
+			load(c, BPF_DW, R2, R7, CF(v6[slot].mask_lo));
+			alu(c, BPF_AND, R1, R2);
+			when_is(c, BPF_JNE, R1, 0, next);
+		} else {
+			here(c, first);
+		}
+		for (size_t w = 0; w < 4; w++) {
+			load(c, BPF_W, R1, R7, CF(v6[slot].addr[w]));
+			store(c, BPF_W, FP, at + 4 * (int)w, R1);
+		}
+		if (i < NET_V6_MAX)
+			go(c, done);
+		here(c, next);
+	}
+	here(c, done);
+}
+
+/* ---- peers: --connect-allow, --connect-deny ---- */
+
+/* Denied ones come first, so the first that matches decides; r4 is the peer's port as in the packet. Own
+ * addresses and the loopback have passed already. Falls through when it may. */
+static void check_peer4(struct code *c, unsigned refused)
+{
+	unsigned ok = label(c), end_of_list = label(c);
+
+	unless_flag(c, NET_PEERS, ok);
+	load(c, BPF_W, R5, R7, CF(n_peer4));
+	for (size_t i = 0; i < NET_PEER4_MAX; i++) {
+		unsigned next = label(c), match = label(c);
+
+		when_is(c, BPF_JLE, R5, (int32_t)i, end_of_list);
+		load(c, BPF_W, R1, R7, CF(peer4[i].mask));
+		alu(c, BPF_AND, R1, R9);
+		load(c, BPF_W, R2, R7, CF(peer4[i].net));
+		when(c, BPF_JNE, R1, R2, next);
+		load(c, BPF_W, R1, R7, CF(peer4[i].port));
+		when_is(c, BPF_JEQ, R1, 0, match);
+		when(c, BPF_JNE, R1, R4, next);
+		here(c, match);
+		load(c, BPF_W, R1, R7, CF(peer4[i].deny));
+		when_is(c, BPF_JEQ, R1, 0, ok);
+		go(c, refused);
+		here(c, next);
+	}
+	here(c, end_of_list);
+	if_flag(c, NET_ALLOWED_ONLY, refused);
+	here(c, ok);
+}
+
+static void check_peer6(struct code *c, unsigned refused)
+{
+	unsigned ok = label(c), end_of_list = label(c);
+
+	unless_flag(c, NET_PEERS, ok);
+	load(c, BPF_W, R5, R7, CF(n_peer6));
+	for (size_t i = 0; i < NET_PEER6_MAX; i++) {
+		unsigned next = label(c), match = label(c);
+
+		when_is(c, BPF_JLE, R5, (int32_t)i, end_of_list);
+		load(c, BPF_DW, R1, R7, CF(peer6[i].mask_hi));
+		alu(c, BPF_AND, R1, R9);
+		load(c, BPF_DW, R2, R7, CF(peer6[i].net_hi));
+		when(c, BPF_JNE, R1, R2, next);
+		load(c, BPF_DW, R1, R7, CF(peer6[i].mask_lo));
+		alu(c, BPF_AND, R1, R8);
+		load(c, BPF_DW, R2, R7, CF(peer6[i].net_lo));
+		when(c, BPF_JNE, R1, R2, next);
+		load(c, BPF_W, R1, R7, CF(peer6[i].port));
+		when_is(c, BPF_JEQ, R1, 0, match);
+		when(c, BPF_JNE, R1, R4, next);
+		here(c, match);
+		load(c, BPF_W, R1, R7, CF(peer6[i].deny));
+		when_is(c, BPF_JEQ, R1, 0, ok);
+		go(c, refused);
+		here(c, next);
+	}
+	here(c, end_of_list);
+	if_flag(c, NET_ALLOWED_ONLY, refused);
+	here(c, ok);
+}
+
+/* ---- create: which sockets there are ----
+ *
+ *	no address of the family			EAFNOSUPPORT, so that dual-stack software falls back
+ *	raw: ICMP of the family, with raw_icmp		else EPERM
+ *	0, TCP, UDP, UDPLITE, ICMP, ICMPv6		else EPROTONOSUPPORT (MPTCP, SCTP: addresses of their own accord)
+ */
+static void compile_create(struct code *c)
+{
+	static const int32_t protocols[] = { 0, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_UDPLITE, IPPROTO_ICMP, IPPROTO_ICMPV6 };
+	unsigned v6 = label(c), family_known = label(c), raw = label(c);
+
+	begin(c, REFUSE);
+	load(c, BPF_W, R8, R6, offsetof(struct bpf_sock, family));
+	load(c, BPF_W, R9, R6, offsetof(struct bpf_sock, protocol));
+	when_is(c, BPF_JEQ, R8, AF_INET6, v6);
+	unless_flag(c, NET_V4, NO_FAMILY);
+	go(c, family_known);
+	here(c, v6);
+	unless_flag(c, NET_V6, NO_FAMILY);
+	here(c, family_known);
+	load(c, BPF_W, R1, R6, offsetof(struct bpf_sock, type));
+	when_is(c, BPF_JEQ, R1, SOCK_RAW, raw);
+	for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++)
+		when_is(c, BPF_JEQ, R9, protocols[i], ALLOW);
+	go(c, NO_PROTOCOL);
+	here(c, raw);
+	unless_flag(c, NET_RAW_ICMP, DENIED);
+	when_is(c, BPF_JEQ, R9, IPPROTO_ICMPV6, ALLOW);
+	when_is(c, BPF_JNE, R9, IPPROTO_ICMP, DENIED);
+	here(c, ALLOW);
+	leave(c, PASS);
+	end(c, 0);
+}
+
+/* ---- bind ---- */
+
+/* The verifier knows from `and` and `or` that it is 1 or 3. */
+static void leave_bind(struct code *c)
+{
+	here(c, ALLOW);
+	load(c, BPF_W, R0, R7, CF(flags));
+	alu_is(c, BPF_AND, R0, NET_LOW_PORTS);
+	alu_is(c, BPF_OR, R0, PASS);
+	put(c, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+	end(c, COUNT(denied_binds));
+}
+
+enum { MARK_AT = -40, TUPLE_AT = -80 };        /* on the stack; struct net_mark, struct bpf_sock_tuple */
+
+/* sk_storage of the socket at hand; value on the stack at MARK_AT becomes it. */
+static void put_mark(struct code *c)
+{
+	unsigned none = label(c);
+
+	map(c, R1, NET_MAP_MARKS);
+	load(c, BPF_DW, R2, R6, SA(sk));
+	move(c, R3, FP);
+	alu_is(c, BPF_ADD, R3, MARK_AT);
+	set(c, R4, BPF_SK_STORAGE_GET_F_CREATE);
+	call(c, BPF_FUNC_sk_storage_get);
+	/* It may be there from an earlier bind that failed: then it isn't initialised by the call. */
+	when_is(c, BPF_JEQ, R0, 0, none);
+	for (int w = 0; w < (int)sizeof(struct net_mark); w += 4) {
+		load(c, BPF_W, R1, FP, (size_t)(MARK_AT + w));
+		store(c, BPF_W, R0, w, R1);
+	}
+	here(c, none);
+}
+
+/* The mark on the stack: kind in r1, the rest zero but for the port. */
+static void begin_mark(struct code *c)
+{
+	store(c, BPF_W, FP, MARK_AT, R1);
+	set(c, R1, 0);
+	for (int w = 4; w < (int)sizeof(struct net_mark); w += 4)
+		store(c, BPF_W, FP, MARK_AT + w, R1);
+	load(c, BPF_W, R1, R6, SA(user_port));
+	swap(c, R1, 16);
+	store(c, BPF_H, FP, MARK_AT + (int)offsetof(struct net_mark, port), R1);
+}
+
+/* For a listener that moves: another port, on the guest's loopback. Below 1024 stays below, so that the
+ * kernel still asks for the capability; where none is needed it picks one. */
+static void move_port(struct code *c)
+{
+	unsigned any = label(c), done = label(c);
+
+	if_flag(c, NET_LOW_PORTS, any);
+	load(c, BPF_W, R1, R6, SA(user_port));
+	swap(c, R1, 16);
+	when_is(c, BPF_JGE, R1, 1024, any);
+	alu_is(c, BPF_XOR, R1, 512);
+	swap(c, R1, 16);
+	store(c, BPF_W, R6, SA(user_port), R1);
+	go(c, done);
+	here(c, any);
+	set(c, R1, 0);
+	store(c, BPF_W, R6, SA(user_port), R1);
+	here(c, done);
+}
+
+/* The listener that a segment to r9 and the socket's port would reach: r0 its IPv4 address; to `none` if
+ * there is none, or if this socket is no stream or has no port yet. */
+static void listener4(struct code *c, unsigned none)
+{
+	load(c, BPF_W, R1, R6, SA(type));
+	when_is(c, BPF_JNE, R1, SOCK_STREAM, none);
+	load(c, BPF_W, R2, R6, SA(user_port));
+	when_is(c, BPF_JEQ, R2, 0, none);
+	set(c, R1, 0);
+	store(c, BPF_W, FP, TUPLE_AT, R1);                      /* saddr: no established socket has this */
+	store(c, BPF_W, FP, TUPLE_AT + 4, R9);                  /* daddr */
+	store(c, BPF_H, FP, TUPLE_AT + 8, R1);
+	store(c, BPF_H, FP, TUPLE_AT + 10, R2);
+	move(c, R1, R6);
+	move(c, R2, FP);
+	alu_is(c, BPF_ADD, R2, TUPLE_AT);
+	set(c, R3, 12);
+	put(c, BPF_ALU64 | BPF_MOV | BPF_K, R4, 0, 0, BPF_F_CURRENT_NETNS);
+	set(c, R5, 0);
+	call(c, BPF_FUNC_sk_lookup_tcp);
+	when_is(c, BPF_JEQ, R0, 0, none);
+	load(c, BPF_W, R8, R0, offsetof(struct bpf_sock, src_ip4));
+	move(c, R1, R0);
+	call(c, BPF_FUNC_sk_release);
+	move(c, R0, R8);
+}
+
+enum { KIND_AT = -4, ADDR_AT = -24 };   /* on the stack: the mark's kind; four words of an IPv6 address */
+
+static void drop_mark(struct code *c)
+{
+	map(c, R1, NET_MAP_MARKS);
+	load(c, BPF_DW, R2, R6, SA(sk));
+	call(c, BPF_FUNC_sk_storage_delete);
+}
+
+/*
+ * An IPv4 address, in r9, wanted by bind; `at` is its place in the context, which differs for mapped ones.
+ *
+ *	0.0.0.0, UDP, several addresses or multicast	stays: the filters and sendmsg see to it
+ *	0.0.0.0						the first address, and marked
+ *	127.0.0.1					the guest's loopback; no other of 127.0.0.0/8
+ *	on the list					that
+ *	multicast, broadcast				with the ccap
+ *	else						EADDRNOTAVAIL
+ *	TCP, and the host listens on 0.0.0.0:port	moves to the loopback, marked with what it should be
+ *	TCP, and the guest's wildcard listens there	EADDRINUSE
+ */
+static void bind_v4(struct code *c, size_t at, uint32_t kind)
+{
+	unsigned wild = label(c), loopback = label(c), take = label(c), plain = label(c), moved = label(c);
+	unsigned specific = label(c), keep = label(c);
+
+	set(c, R1, kind);
+	store(c, BPF_W, FP, KIND_AT, R1);
+	move(c, R8, R9);
+	swap(c, R8, 32);
+	when_is(c, BPF_JEQ, R9, 0, wild);
+	move(c, R1, R8);
+	alu_is(c, BPF_RSH, R1, 24);
+	when_is(c, BPF_JEQ, R1, 127, loopback);
+	if_own4(c, take);
+	unless_flag(c, NET_MULTICAST, NO_ADDRESS);
+	if_multicast4(c, ALLOW, true);
+	go(c, NO_ADDRESS);
+
+	here(c, loopback);
+	load(c, BPF_W, R1, R7, CF(loopback));
+	when(c, BPF_JEQ, R9, R1, take);
+	move(c, R9, R1);
+	when_is(c, BPF_JEQ, R8, INADDR_LOOPBACK, take);
+	go(c, NO_ADDRESS);
+
+	here(c, wild);
+	load(c, BPF_W, R1, R6, SA(type));
+	when_is(c, BPF_JEQ, R1, SOCK_STREAM, keep);
+	if_flag(c, NET_SEVERAL | NET_MULTICAST | NET_LATER, ALLOW);
+	here(c, keep);
+	load(c, BPF_W, R9, R7, CF(v4[0].addr));
+	set(c, R1, kind | MARK_WILD);
+	store(c, BPF_W, FP, KIND_AT, R1);
+	load(c, BPF_W, R1, R6, SA(type));
+	when_is(c, BPF_JNE, R1, SOCK_STREAM, take);
+	if_flag(c, NET_LATER, moved);
+
+	here(c, take);
+	listener4(c, plain);
+	when_is(c, BPF_JEQ, R0, 0, moved);
+	when(c, BPF_JNE, R0, R9, IN_USE);
+
+	here(c, plain);
+	store(c, BPF_W, R6, (int)at, R9);
+	load(c, BPF_W, R1, R6, SA(type));
+	when_is(c, BPF_JNE, R1, SOCK_STREAM, ALLOW);
+	load(c, BPF_W, R1, FP, (size_t)KIND_AT);
+	when_is(c, BPF_JEQ, R1, (int32_t)kind, specific);
+	begin_mark(c);
+	put_mark(c);
+	go(c, ALLOW);
+	here(c, specific);              /* an earlier bind, to a wildcard, may have failed */
+	drop_mark(c);
+	go(c, ALLOW);
+
+	here(c, moved);
+	load(c, BPF_W, R1, FP, (size_t)KIND_AT);
+	alu_is(c, BPF_OR, R1, MARK_MOVED);
+	begin_mark(c);
+	store(c, BPF_W, FP, MARK_AT + (int)offsetof(struct net_mark, ip4), R9);
+	put_mark(c);
+	load(c, BPF_W, R1, R7, CF(loopback));
+	store(c, BPF_W, R6, (int)at, R1);
+	move_port(c);
+	go(c, ALLOW);
+}
+
+/* bind, IPv4. AF_UNSPEC with 0.0.0.0, which the kernel takes for AF_INET, is refused by it after a rewrite. */
+static void compile_bind4(struct code *c)
+{
+	begin(c, REFUSE);
+	load(c, BPF_W, R1, R6, SA(user_family));
+	when_is(c, BPF_JNE, R1, AF_INET, NO_FAMILY);
+	load(c, BPF_W, R9, R6, SA(user_ip4));
+	bind_v4(c, SA(user_ip4), 0);
+	leave_bind(c);
+}
+
+/* r9, r8 = the context's IPv6 address; the source of a message can't be read in halves. */
+static void load6(struct code *c)
+{
+	load(c, BPF_DW, R9, R6, SA(user_ip6));
+	load(c, BPF_DW, R8, R6, SA(user_ip6[2]));
+	swap(c, R9, 64);
+	swap(c, R8, 64);
+}
+
+/* Four words from base + off to the stack, or from the stack to the context. */
+static void copy6(struct code *c, unsigned to, int to_off, unsigned from, int from_off)
+{
+	for (int w = 0; w < 16; w += 4) {
+		load(c, BPF_W, R1, from, (size_t)(from_off + w));
+		store(c, BPF_W, to, to_off + w, R1);
+	}
+}
+
+/* ::ffff:r9 into r6's or the stack's four words. */
+static void put_mapped(struct code *c, unsigned to, int off, unsigned ip4)
+{
+	set(c, R1, 0);
+	store(c, BPF_W, to, off, R1);
+	store(c, BPF_W, to, off + 4, R1);
+	set(c, R1, htonl(0xffff));
+	store(c, BPF_W, to, off + 8, R1);
+	store(c, BPF_W, to, off + 12, ip4);
+}
+
+/* Special addresses have an upper half of zero: to the label of :: (any), ::1 (one) or ::ffff:a.b.c.d. */
+static void if_special6(struct code *c, unsigned any, unsigned one, unsigned mapped)
+{
+	unsigned no = label(c);
+
+	when_is(c, BPF_JNE, R9, 0, no);
+	when_is(c, BPF_JEQ, R8, 0, any);
+	when_is(c, BPF_JEQ, R8, 1, one);
+	move(c, R1, R8);
+	alu_is(c, BPF_RSH, R1, 32);
+	when_is(c, BPF_JEQ, R1, 0xffff, mapped);
+	here(c, no);
+}
+
+/* The listener that a segment to the address at ADDR_AT would reach: r0 = 0 if it is bound to ::, r3 = 0 if
+ * to that address itself; to `none` if there is none. */
+static void listener6(struct code *c, unsigned none)
+{
+	enum { TUPLE6_AT = TUPLE_AT };
+
+	load(c, BPF_W, R1, R6, SA(type));
+	when_is(c, BPF_JNE, R1, SOCK_STREAM, none);
+	load(c, BPF_W, R2, R6, SA(user_port));
+	when_is(c, BPF_JEQ, R2, 0, none);
+	set(c, R1, 0);
+	for (int w = 0; w < 16; w += 4)
+		store(c, BPF_W, FP, TUPLE6_AT + w, R1);
+	store(c, BPF_H, FP, TUPLE6_AT + 32, R1);
+	store(c, BPF_H, FP, TUPLE6_AT + 34, R2);
+	copy6(c, FP, TUPLE6_AT + 16, FP, ADDR_AT);
+	move(c, R1, R6);
+	move(c, R2, FP);
+	alu_is(c, BPF_ADD, R2, TUPLE6_AT);
+	set(c, R3, 36);
+	put(c, BPF_ALU64 | BPF_MOV | BPF_K, R4, 0, 0, BPF_F_CURRENT_NETNS);
+	set(c, R5, 0);
+	call(c, BPF_FUNC_sk_lookup_tcp);
+	when_is(c, BPF_JEQ, R0, 0, none);
+	set(c, R8, 0);
+	set(c, R9, 0);
+	for (int w = 0; w < 4; w++) {
+		load(c, BPF_W, R1, R0, offsetof(struct bpf_sock, src_ip6) + 4 * (size_t)w);
+		alu(c, BPF_OR, R8, R1);
+		load(c, BPF_W, R2, FP, (size_t)(ADDR_AT + 4 * w));
+		alu(c, BPF_XOR, R1, R2);
+		alu(c, BPF_OR, R9, R1);
+	}
+	move(c, R1, R0);
+	call(c, BPF_FUNC_sk_release);
+	move(c, R0, R8);
+	move(c, R3, R9);
+}
+
+/*
+ * bind, IPv6: as IPv4. A dual-stack `::` listener is bound to the first IPv6 address, too; its IPv4 side is
+ * `lookup`'s, which asks the socket whether it is V6ONLY. Without a loopback of its own ::1 is no address.
+ */
+static void compile_bind6(struct code *c)
+{
+	unsigned wild = label(c), one = label(c), mapped = label(c), take = label(c), plain = label(c);
+	unsigned moved = label(c), specific = label(c), found = label(c), tcp = label(c);
+
+	begin(c, REFUSE);
+	load6(c);
+	set(c, R1, 0);
+	store(c, BPF_W, FP, KIND_AT, R1);
+	copy6(c, FP, ADDR_AT, R6, (int)SA(user_ip6));
+	if_special6(c, wild, one, mapped);
+	if_own6(c, take);
+	if_loopback6(c, take);
+	unless_flag(c, NET_MULTICAST, NO_ADDRESS);
+	if_multicast6(c, ALLOW);
+	go(c, NO_ADDRESS);
+
+	here(c, one);
+	unless_flag(c, NET_LOOPBACK6, NO_ADDRESS);
+	copy6(c, FP, ADDR_AT, R7, CF(loopback6));
+	go(c, take);
+
+	here(c, wild);
+	load(c, BPF_W, R1, R6, SA(type));
+	when_is(c, BPF_JEQ, R1, SOCK_STREAM, tcp);
+	if_flag(c, NET_SEVERAL | NET_MULTICAST | NET_LATER, ALLOW);
+	here(c, tcp);
+	copy6(c, FP, ADDR_AT, R7, CF(v6[0].addr));
+	set(c, R1, MARK_WILD);
+	store(c, BPF_W, FP, KIND_AT, R1);
+	load(c, BPF_W, R1, R6, SA(type));
+	when_is(c, BPF_JNE, R1, SOCK_STREAM, take);
+	if_flag(c, NET_LATER, moved);
+
+	here(c, take);
+	listener6(c, plain);
+	when_is(c, BPF_JEQ, R0, 0, moved);
+	when_is(c, BPF_JNE, R3, 0, IN_USE);
+
+	here(c, plain);
+	copy6(c, R6, (int)SA(user_ip6), FP, ADDR_AT);
+	load(c, BPF_W, R1, R6, SA(type));
+	when_is(c, BPF_JNE, R1, SOCK_STREAM, ALLOW);
+	load(c, BPF_W, R1, FP, (size_t)KIND_AT);
+	when_is(c, BPF_JEQ, R1, 0, specific);
+	begin_mark(c);
+	put_mark(c);
+	go(c, ALLOW);
+	here(c, specific);
+	drop_mark(c);
+	go(c, ALLOW);
+
+	here(c, moved);
+	if_flag(c, NET_LOOPBACK6, found);
+	go(c, plain);                   /* nowhere to move to: the kernel says what it thinks of it */
+	here(c, found);
+	load(c, BPF_W, R1, FP, (size_t)KIND_AT);
+	alu_is(c, BPF_OR, R1, MARK_MOVED);
+	begin_mark(c);
+	copy6(c, FP, MARK_AT + (int)offsetof(struct net_mark, ip6), FP, ADDR_AT);
+	put_mark(c);
+	copy6(c, R6, (int)SA(user_ip6), R7, CF(loopback6));
+	move_port(c);
+	go(c, ALLOW);
+
+	here(c, mapped);
+	unless_flag(c, NET_V4, NO_ADDRESS);
+	load(c, BPF_W, R9, R6, SA(user_ip6[3]));
+	bind_v4(c, SA(user_ip6[3]), MARK_MAPPED);
+	leave_bind(c);
+}
+
+/* ---- connect and sendmsg ---- */
+
+enum { SOCKADDR_AT = -72 };             /* on the stack: what bpf_bind gets */
+
+/* Gives the socket its source before the kernel would choose one: r0 IPv4, or (mapped) ::ffff:r0. A socket
+ * that has a port already, by bind or by an earlier sendto, can't be bound again (START.md: EPERM from connect
+ * after sendto): the kernel chooses, and the egress filter judges. */
+static void bind_source4(struct code *c, bool mapped)
+{
+	if (mapped) {
+		put_mapped(c, FP, SOCKADDR_AT + 8, R0);
+		set(c, R1, AF_INET6);
+		store(c, BPF_W, FP, SOCKADDR_AT, R1);
+		set(c, R1, 0);
+		store(c, BPF_W, FP, SOCKADDR_AT + 4, R1);
+		store(c, BPF_W, FP, SOCKADDR_AT + 24, R1);
+	} else {
+		store(c, BPF_W, FP, SOCKADDR_AT + 4, R0);
+		set(c, R1, AF_INET);
+		store(c, BPF_H, FP, SOCKADDR_AT, R1);
+		set(c, R1, 0);
+		store(c, BPF_H, FP, SOCKADDR_AT + 2, R1);
+		store(c, BPF_DW, FP, SOCKADDR_AT + 8, R1);
+	}
+	move(c, R1, R6);
+	move(c, R2, FP);
+	alu_is(c, BPF_ADD, R2, SOCKADDR_AT);
+	set(c, R3, mapped ? 28 : 16);
+	call(c, BPF_FUNC_bind);
+	when_is(c, BPF_JNE, R0, 0, NO_ADDRESS);
+}
+
+/* Already bound to an address: to l. One that an earlier connect to the loopback left (UDP) may change. */
+static void if_bound4(struct code *c, bool mapped, unsigned l)
+{
+	unsigned unbound = label(c);
+
+	load(c, BPF_DW, R1, R6, SA(sk));
+	load(c, BPF_W, R2, R1, offsetof(struct bpf_sock, src_port));
+	when_is(c, BPF_JNE, R2, 0, l);
+	load(c, BPF_W, R2, R1, mapped ? offsetof(struct bpf_sock, src_ip6[3]) : offsetof(struct bpf_sock, src_ip4));
+	when_is(c, BPF_JEQ, R2, 0, unbound);
+	load(c, BPF_W, R1, R7, CF(loopback));
+	when(c, BPF_JNE, R2, R1, l);
+	here(c, unbound);
+}
+
+/* UDP, one address: a server on the wildcard is bound to that address, so nobody is on the loopback. Then what
+ * is meant for 127.0.0.1 goes there, and the mark makes the answer come from 127.0.0.1 again. */
+static void udp_loopback4(struct code *c, size_t at)
+{
+	unsigned done = label(c), somebody = label(c);
+
+	if_flag(c, NET_SEVERAL | NET_MULTICAST | NET_LATER | NET_LOOPBACK_HOST, done);
+	load(c, BPF_W, R1, R6, SA(type));
+	when_is(c, BPF_JNE, R1, SOCK_DGRAM, done);
+	/* From this socket's own address: the somebody may be one that is connected to us. */
+	load(c, BPF_W, R2, R6, SA(user_port));
+	load(c, BPF_DW, R1, R6, SA(sk));
+	load(c, BPF_W, R3, R1, offsetof(struct bpf_sock, src_ip4));
+	load(c, BPF_W, R4, R1, offsetof(struct bpf_sock, src_port));
+	swap(c, R4, 16);
+	store(c, BPF_W, FP, TUPLE_AT, R3);
+	store(c, BPF_W, FP, TUPLE_AT + 4, R9);
+	store(c, BPF_H, FP, TUPLE_AT + 8, R4);
+	store(c, BPF_H, FP, TUPLE_AT + 10, R2);
+	move(c, R1, R6);
+	move(c, R2, FP);
+	alu_is(c, BPF_ADD, R2, TUPLE_AT);
+	set(c, R3, 12);
+	put(c, BPF_ALU64 | BPF_MOV | BPF_K, R4, 0, 0, BPF_F_CURRENT_NETNS);
+	set(c, R5, 0);
+	call(c, BPF_FUNC_sk_lookup_udp);
+	when_is(c, BPF_JNE, R0, 0, somebody);
+	load(c, BPF_W, R1, R7, CF(v4[0].addr));
+	store(c, BPF_W, R6, (int)at, R1);
+	set(c, R1, MARK_LOOPBACK_PEER);
+	begin_mark(c);
+	put_mark(c);
+	go(c, done);
+	here(c, somebody);
+	move(c, R1, R0);
+	call(c, BPF_FUNC_sk_release);
+	here(c, done);
+}
+
+/*
+ * An IPv4 peer, in r9. To `loopback` with the context changed if it is the guest's own 127.0.0.1 (0.0.0.0 is,
+ * too); to DENIED if it may not be; else falls through.
+ *
+ *	0.0.0.0, 127.0.0.0/8		the guest's loopback; with --loopback host the host's, 127.0.0.0/24 (the
+ *					rest are other guests')
+ *	own addresses			pass
+ *	multicast, broadcast		with the ccap
+ *	--connect-deny, --connect-allow	as they say
+ */
+static void peer_v4(struct code *c, size_t at, unsigned loopback)
+{
+	unsigned own = label(c), local = label(c), remap = label(c), multicast = label(c), not = label(c);
+
+	when_is(c, BPF_JEQ, R9, 0, remap);
+	move(c, R8, R9);
+	swap(c, R8, 32);
+	move(c, R1, R8);
+	alu_is(c, BPF_RSH, R1, 24);
+	when_is(c, BPF_JEQ, R1, 127, local);
+	if_own4(c, own);
+	if_flag(c, NET_MULTICAST, multicast);
+	if_multicast4(c, DENIED, true);
+	here(c, multicast);
+	load(c, BPF_W, R4, R6, SA(user_port));
+	check_peer4(c, DENIED);
+	go(c, own);
+
+	here(c, local);
+	unless_flag(c, NET_LOOPBACK_HOST, remap);
+	alu_is(c, BPF_RSH, R8, 8);
+	when_is(c, BPF_JNE, R8, INADDR_LOOPBACK >> 8, DENIED);
+	go(c, not);
+	here(c, remap);
+	load(c, BPF_W, R9, R7, CF(loopback));
+	store(c, BPF_W, R6, (int)at, R9);
+	udp_loopback4(c, at);
+	here(c, not);
+	go(c, loopback);
+	here(c, own);
+}
+
+static void connect_v4(struct code *c, size_t at, bool mapped)
+{
+	unsigned loopback = label(c), bind = label(c), done = label(c);
+
+	peer_v4(c, at, loopback);
+	if_bound4(c, mapped, done);
+	source4(c);
+	go(c, bind);
+	here(c, loopback);
+	if_bound4(c, mapped, done);
+	load(c, BPF_W, R0, R7, CF(loopback));
+	here(c, bind);
+	bind_source4(c, mapped);
+	here(c, done);
+}
+
+/* connect, IPv4: the peer as above; the source is the guest's address. */
+static void compile_connect4(struct code *c)
+{
+	begin(c, REFUSE);
+	load(c, BPF_W, R9, R6, SA(user_ip4));
+	connect_v4(c, SA(user_ip4), false);
+	leave(c, PASS);
+	end(c, COUNT(denied_connects));
+}
+
+/*
+ * A datagram with an address or a source of its own, IPv4: the peer as above. Its source
+ *	not chosen (0.0.0.0)	the guest's address, or its loopback
+ *	127.0.0.0/8		the guest's loopback
+ *	on the list		that
+ *	else			EPERM
+ */
+static void compile_sendmsg4(struct code *c)
+{
+	unsigned loopback = label(c), given = label(c), put_it = label(c), is_loopback = label(c), done = label(c);
+
+	begin(c, REFUSE);
+	load(c, BPF_W, R9, R6, SA(user_ip4));
+	peer_v4(c, SA(user_ip4), loopback);
+	load(c, BPF_W, R1, R6, SA(msg_src_ip4));
+	when_is(c, BPF_JNE, R1, 0, given);
+	source4(c);
+	go(c, put_it);
+	here(c, loopback);
+	load(c, BPF_W, R1, R6, SA(msg_src_ip4));
+	when_is(c, BPF_JNE, R1, 0, given);
+	here(c, is_loopback);
+	load(c, BPF_W, R0, R7, CF(loopback));
+	here(c, put_it);
+	store(c, BPF_W, R6, (int)SA(msg_src_ip4), R0);
+	here(c, done);
+	leave(c, PASS);
+	here(c, given);
+	move(c, R8, R1);
+	swap(c, R8, 32);
+	move(c, R1, R8);
+	alu_is(c, BPF_RSH, R1, 24);
+	when_is(c, BPF_JEQ, R1, 127, is_loopback);
+	if_own4(c, done);
+	go(c, DENIED);
+	end(c, COUNT(denied_connects));
+}
+
+/* The four words at SOCKADDR_AT + 8 become the socket's source. */
+static void bind_source6(struct code *c)
+{
+	set(c, R1, AF_INET6);
+	store(c, BPF_H, FP, SOCKADDR_AT, R1);
+	set(c, R1, 0);
+	store(c, BPF_H, FP, SOCKADDR_AT + 2, R1);
+	store(c, BPF_W, FP, SOCKADDR_AT + 4, R1);
+	store(c, BPF_W, FP, SOCKADDR_AT + 24, R1);
+	move(c, R1, R6);
+	move(c, R2, FP);
+	alu_is(c, BPF_ADD, R2, SOCKADDR_AT);
+	set(c, R3, 28);
+	call(c, BPF_FUNC_bind);
+	when_is(c, BPF_JNE, R0, 0, NO_ADDRESS);
+}
+
+static void if_bound6(struct code *c, unsigned l)
+{
+	unsigned unbound = label(c);
+
+	load(c, BPF_DW, R1, R6, SA(sk));
+	load(c, BPF_W, R2, R1, offsetof(struct bpf_sock, src_port));
+	when_is(c, BPF_JNE, R2, 0, l);
+	set(c, R2, 0);
+	set(c, R3, 0);
+	for (size_t w = 0; w < 4; w++) {
+		load(c, BPF_W, R4, R1, offsetof(struct bpf_sock, src_ip6) + 4 * w);
+		alu(c, BPF_OR, R2, R4);
+		load(c, BPF_W, R5, R7, CF(loopback6) + 4 * w);
+		alu(c, BPF_XOR, R4, R5);
+		alu(c, BPF_OR, R3, R4);
+	}
+	when_is(c, BPF_JEQ, R2, 0, unbound);
+	when_is(c, BPF_JNE, R3, 0, l);
+	here(c, unbound);
+}
+
+/* A peer r9:r8 that is neither special nor mapped: to DENIED, or falls through. */
+static void peer_v6(struct code *c)
+{
+	unsigned own = label(c), multicast = label(c);
+
+	if_own6(c, own);
+	if_loopback6(c, own);
+	if_flag(c, NET_MULTICAST, multicast);
+	if_multicast6(c, DENIED);
+	here(c, multicast);
+	load(c, BPF_W, R4, R6, SA(user_port));
+	check_peer6(c, DENIED);
+	here(c, own);
+}
+
+/* connect, IPv6. ::1 is the guest's, or if it has none there (no tun device) its 127.0.0.1, so that
+ * "localhost" works. */
+static void compile_connect6(struct code *c)
+{
+	unsigned one = label(c), mapped = label(c), bind = label(c), no_own = label(c), v4 = label(c);
+
+	begin(c, REFUSE);
+	load6(c);
+	if_special6(c, one, one, mapped);
+	peer_v6(c);
+	if_bound6(c, ALLOW);
+	source6(c, SOCKADDR_AT + 8);
+	here(c, bind);
+	bind_source6(c);
+	here(c, ALLOW);
+	leave(c, PASS);
+
+	here(c, one);
+	unless_flag(c, NET_LOOPBACK6, no_own);
+	copy6(c, R6, (int)SA(user_ip6), R7, CF(loopback6));
+	if_bound6(c, ALLOW);
+	copy6(c, FP, SOCKADDR_AT + 8, R7, CF(loopback6));
+	go(c, bind);
+	here(c, no_own);
+	unless_flag(c, NET_V4, DENIED);
+	load(c, BPF_W, R9, R7, CF(loopback));
+	put_mapped(c, R6, (int)SA(user_ip6), R9);
+	go(c, v4);
+	here(c, mapped);
+	unless_flag(c, NET_V4, DENIED);
+	load(c, BPF_W, R9, R6, SA(user_ip6[3]));
+	here(c, v4);
+	connect_v4(c, SA(user_ip6[3]), true);
+	go(c, ALLOW);
+	end(c, COUNT(denied_connects));
+}
+
+/* A datagram, IPv6; mapped peers are sendmsg4's. The kernel refuses to be given a mapped peer here, so ::1
+ * without a loopback of its own can't become 127.0.0.1. */
+static void compile_sendmsg6(struct code *c)
+{
+	unsigned one = label(c), given = label(c), own_loopback = label(c), put_it = label(c), check = label(c);
+
+	begin(c, REFUSE);
+	load6(c);
+	if_special6(c, one, one, DENIED);
+	peer_v6(c);
+	source6(c, ADDR_AT);
+	go(c, check);
+	here(c, one);
+	unless_flag(c, NET_LOOPBACK6, DENIED);
+	copy6(c, R6, (int)SA(user_ip6), R7, CF(loopback6));
+	copy6(c, FP, ADDR_AT, R7, CF(loopback6));
+
+	here(c, check);
+	load(c, BPF_W, R9, R6, SA(msg_src_ip6[0]));
+	load(c, BPF_W, R1, R6, SA(msg_src_ip6[1]));
+	load(c, BPF_W, R8, R6, SA(msg_src_ip6[2]));
+	load(c, BPF_W, R2, R6, SA(msg_src_ip6[3]));
+	swap(c, R9, 32);
+	swap(c, R1, 32);
+	swap(c, R8, 32);
+	swap(c, R2, 32);
+	alu_is(c, BPF_LSH, R9, 32);
+	alu_is(c, BPF_LSH, R8, 32);
+	alu(c, BPF_OR, R9, R1);
+	alu(c, BPF_OR, R8, R2);
+	when_is(c, BPF_JNE, R9, 0, given);
+	when_is(c, BPF_JEQ, R8, 0, put_it);
+	when_is(c, BPF_JEQ, R8, 1, own_loopback);
+	here(c, given);
+	if_own6(c, ALLOW);
+	if_loopback6(c, ALLOW);
+	go(c, DENIED);
+	here(c, own_loopback);
+	unless_flag(c, NET_LOOPBACK6, DENIED);
+	copy6(c, FP, ADDR_AT, R7, CF(loopback6));
+	here(c, put_it);
+	copy6(c, R6, (int)SA(msg_src_ip6), FP, ADDR_AT);
+	here(c, ALLOW);
+	leave(c, PASS);
+	end(c, COUNT(denied_connects));
+}
+
+/* ---- the names a program sees ---- */
+
+/* recvmsg, getpeername, accept, IPv4: the guest's loopback is 127.0.0.1; so is the address that a datagram for
+ * it was sent to instead (udp_loopback4). */
+static void compile_peername4(struct code *c)
+{
+	unsigned out = label(c), loopback = label(c);
+
+	begin(c, PASS);
+	load(c, BPF_W, R9, R6, SA(user_ip4));
+	load(c, BPF_W, R1, R7, CF(loopback));
+	when(c, BPF_JEQ, R9, R1, loopback);
+	load(c, BPF_W, R1, R7, CF(v4[0].addr));
+	when(c, BPF_JNE, R9, R1, out);
+	load(c, BPF_W, R1, R6, SA(type));
+	when_is(c, BPF_JNE, R1, SOCK_DGRAM, out);
+	map(c, R1, NET_MAP_MARKS);
+	load(c, BPF_DW, R2, R6, SA(sk));
+	set(c, R3, 0);
+	set(c, R4, 0);
+	call(c, BPF_FUNC_sk_storage_get);
+	when_is(c, BPF_JEQ, R0, 0, out);
+	load(c, BPF_W, R1, R0, offsetof(struct net_mark, kind));
+	alu_is(c, BPF_AND, R1, MARK_LOOPBACK_PEER);
+	when_is(c, BPF_JEQ, R1, 0, out);
+	here(c, loopback);
+	set(c, R1, htonl(INADDR_LOOPBACK));
+	store(c, BPF_W, R6, (int)SA(user_ip4), R1);
+	here(c, out);
+	leave(c, PASS);
+}
+
+/* IPv6 in the context: the guest's loopbacks as ::1 and ::ffff:127.0.0.1. */
+static void show_loopback6(struct code *c)
+{
+	unsigned out = label(c), one = label(c), special = label(c), mapped = label(c);
+
+	load6(c);
+	if_loopback6(c, one);
+	if_special6(c, special, special, mapped);
+	here(c, special);
+	go(c, out);
+	here(c, mapped);
+	load(c, BPF_W, R9, R6, SA(user_ip6[3]));
+	load(c, BPF_W, R1, R7, CF(loopback));
+	when(c, BPF_JNE, R9, R1, out);
+	set(c, R1, htonl(INADDR_LOOPBACK));
+	store(c, BPF_W, R6, (int)SA(user_ip6[3]), R1);
+	go(c, out);
+	here(c, one);
+	set(c, R1, 0);
+	for (size_t w = 0; w < 3; w++)
+		store(c, BPF_W, R6, (int)SA(user_ip6) + 4 * (int)w, R1);
+	set(c, R1, htonl(1));
+	store(c, BPF_W, R6, (int)SA(user_ip6[3]), R1);
+	here(c, out);
+}
+
+static void compile_peername6(struct code *c)
+{
+	begin(c, PASS);
+	show_loopback6(c);
+	leave(c, PASS);
+}
+
+/* r8 = the mark of the context's socket; to `none` if it has none or is connected (then its name is true). */
+static void own_mark(struct code *c, unsigned none)
+{
+	load(c, BPF_DW, R2, R6, SA(sk));
+	load(c, BPF_W, R1, R2, offsetof(struct bpf_sock, dst_port));
+	when_is(c, BPF_JNE, R1, 0, none);
+	map(c, R1, NET_MAP_MARKS);
+	set(c, R3, 0);
+	set(c, R4, 0);
+	call(c, BPF_FUNC_sk_storage_get);
+	when_is(c, BPF_JEQ, R0, 0, none);
+	move(c, R8, R0);
+	load(c, BPF_W, R9, R8, offsetof(struct net_mark, kind));
+	alu_is(c, BPF_AND, R9, MARK_WILD | MARK_MOVED | MARK_MAPPED);
+	when_is(c, BPF_JEQ, R9, 0, none);
+}
+
+static void show_port(struct code *c, unsigned l)
+{
+	when_is(c, BPF_JSET, R9, MARK_MOVED, l);
+}
+
+/* getsockname, IPv4: what the program bound it to. A wildcard is shown as the address if there is only one. */
+static void compile_sockname4(struct code *c)
+{
+	unsigned loopback = label(c), address = label(c), wild = label(c), moved = label(c), out = label(c);
+
+	begin(c, PASS);
+	own_mark(c, loopback);
+	show_port(c, moved);
+	go(c, address);
+	here(c, moved);
+	load(c, BPF_H, R1, R8, offsetof(struct net_mark, port));
+	swap(c, R1, 16);
+	store(c, BPF_W, R6, (int)SA(user_port), R1);
+	load(c, BPF_W, R1, R8, offsetof(struct net_mark, ip4));
+	store(c, BPF_W, R6, (int)SA(user_ip4), R1);
+	here(c, address);
+	alu_is(c, BPF_AND, R9, MARK_WILD);
+	when_is(c, BPF_JEQ, R9, 0, loopback);
+	if_flag(c, NET_SEVERAL | NET_LATER, wild);
+	go(c, loopback);
+	here(c, wild);
+	set(c, R1, 0);
+	store(c, BPF_W, R6, (int)SA(user_ip4), R1);
+	go(c, out);
+	here(c, loopback);
+	load(c, BPF_W, R9, R6, SA(user_ip4));
+	load(c, BPF_W, R1, R7, CF(loopback));
+	when(c, BPF_JNE, R9, R1, out);
+	set(c, R1, htonl(INADDR_LOOPBACK));
+	store(c, BPF_W, R6, (int)SA(user_ip4), R1);
+	here(c, out);
+	leave(c, PASS);
+}
+
+static void compile_sockname6(struct code *c)
+{
+	unsigned loopback = label(c), address = label(c), wild = label(c), moved = label(c), out = label(c);
+	unsigned mapped = label(c), wild_mapped = label(c);
+
+	begin(c, PASS);
+	own_mark(c, loopback);
+	show_port(c, moved);
+	go(c, address);
+	here(c, moved);
+	load(c, BPF_H, R1, R8, offsetof(struct net_mark, port));
+	swap(c, R1, 16);
+	store(c, BPF_W, R6, (int)SA(user_port), R1);
+	when_is(c, BPF_JSET, R9, MARK_MAPPED, mapped);
+	copy6(c, R6, (int)SA(user_ip6), R8, offsetof(struct net_mark, ip6));
+	go(c, address);
+	here(c, mapped);
+	load(c, BPF_W, R1, R8, offsetof(struct net_mark, ip4));
+	store(c, BPF_W, R6, (int)SA(user_ip6[3]), R1);
+	here(c, address);
+	move(c, R1, R9);
+	alu_is(c, BPF_AND, R1, MARK_WILD);
+	when_is(c, BPF_JEQ, R1, 0, loopback);
+	if_flag(c, NET_SEVERAL | NET_LATER, wild);
+	go(c, loopback);
+	here(c, wild);
+	set(c, R1, 0);
+	when_is(c, BPF_JSET, R9, MARK_MAPPED, wild_mapped);
+	for (int w = 0; w < 12; w += 4)
+		store(c, BPF_W, R6, (int)SA(user_ip6) + w, R1);
+	here(c, wild_mapped);
+	store(c, BPF_W, R6, (int)SA(user_ip6[3]), R1);
+	go(c, out);
+	here(c, loopback);
+	show_loopback6(c);
+	here(c, out);
+	leave(c, PASS);
+}
+
+/* ---- the packet filters ---- */
+
+/* Counts and lets it pass; `family` 0 is IPv4. */
+static void count_packet(struct code *c, size_t bytes, size_t packets, size_t family)
+{
+	storage(c, NET_MAP_COUNTERS);
+	load(c, BPF_W, R2, R6, offsetof(struct __sk_buff, len));
+	load(c, BPF_DW, R1, R0, bytes + 8 * family);
+	alu(c, BPF_ADD, R1, R2);
+	store(c, BPF_DW, R0, (int)(bytes + 8 * family), R1);
+	load(c, BPF_DW, R1, R0, packets + 8 * family);
+	alu_is(c, BPF_ADD, R1, 1);
+	store(c, BPF_DW, R0, (int)(packets + 8 * family), R1);
+	leave(c, PASS);
+}
+
+/* r2 = the packet, known to hold `len` bytes. */
+static void packet(struct code *c, int len)
+{
+	load(c, BPF_W, R2, R6, offsetof(struct __sk_buff, data));
+	load(c, BPF_W, R3, R6, offsetof(struct __sk_buff, data_end));
+	move(c, R1, R2);
+	alu_is(c, BPF_ADD, R1, len);
+	when(c, BPF_JGT, R1, R3, DENIED);
+}
+
+static void packet6(struct code *c, size_t address)
+{
+	load(c, BPF_DW, R9, R2, address);
+	load(c, BPF_DW, R8, R2, address + 8);
+	swap(c, R9, 64);
+	swap(c, R8, 64);
+}
+
+/*
+ * Every packet of the guest's sockets: the source is its own, or it goes nowhere (EPERM to the sender).
+ * To multicast and broadcast only with the ccap; ICMP, whose sockets no sendmsg hook sees, only to allowed
+ * peers. r5 keeps the destination.
+ */
+static void compile_egress(struct code *c)
+{
+	unsigned v6 = label(c), own4 = label(c), own6 = label(c), dst4 = label(c), dst6 = label(c);
+	unsigned pass4 = label(c), pass6 = label(c), icmp4 = label(c), icmp6 = label(c);
+
+	begin(c, REFUSE);
+	load(c, BPF_W, R1, R6, offsetof(struct __sk_buff, protocol));
+	when_is(c, BPF_JEQ, R1, htons(ETH_P_IPV6), v6);
+	when_is(c, BPF_JNE, R1, htons(ETH_P_IP), DENIED);
+	packet(c, 20);
+	load(c, BPF_W, R9, R2, 12);
+	move(c, R8, R9);
+	swap(c, R8, 32);
+	if_own4(c, own4);
+	load(c, BPF_W, R1, R7, CF(loopback));
+	when(c, BPF_JNE, R9, R1, DENIED);
+	here(c, own4);
+	load(c, BPF_W, R9, R2, 16);
+	move(c, R8, R9);
+	swap(c, R8, 32);
+	load(c, BPF_B, R4, R2, 9);
+	if_flag(c, NET_MULTICAST, dst4);
+	set(c, R1, 0xe0000000);
+	when(c, BPF_JGE, R8, R1, DENIED);
+	here(c, dst4);
+	when_is(c, BPF_JEQ, R4, IPPROTO_ICMP, icmp4);
+	here(c, pass4);
+	count_packet(c, COUNT(tx_bytes), COUNT(tx_packets), 0);
+
+	here(c, icmp4);
+	if_own4(c, pass4);
+	load(c, BPF_W, R1, R7, CF(loopback));
+	when(c, BPF_JEQ, R9, R1, pass4);
+	set(c, R4, 0);
+	check_peer4(c, DENIED);
+	if_flag(c, NET_MULTICAST, pass4);
+	if_multicast4(c, DENIED, true);
+	go(c, pass4);
+
+	here(c, v6);
+	packet(c, 40);
+	packet6(c, 8);
+	if_own6(c, own6);
+	if_loopback6(c, own6);
+	go(c, DENIED);
+	here(c, own6);
+	packet6(c, 24);
+	load(c, BPF_B, R4, R2, 6);
+	if_flag(c, NET_MULTICAST, dst6);
+	if_multicast6(c, DENIED);
+	here(c, dst6);
+	when_is(c, BPF_JEQ, R4, IPPROTO_ICMPV6, icmp6);
+	here(c, pass6);
+	count_packet(c, COUNT(tx_bytes), COUNT(tx_packets), 1);
+
+	here(c, icmp6);
+	if_own6(c, pass6);
+	if_loopback6(c, pass6);
+	set(c, R4, 0);
+	check_peer6(c, DENIED);
+	go(c, pass6);
+
+	here(c, DENIED);
+	count(c, COUNT(dropped));
+	leave(c, REFUSE);
+}
+
+/* Every packet to a socket of the guest: the destination is its own (a wildcard hears what is for others,
+ * too), or multicast and broadcast with the ccap. */
+static void compile_ingress(struct code *c)
+{
+	unsigned v6 = label(c), pass4 = label(c), pass6 = label(c);
+
+	begin(c, REFUSE);
+	load(c, BPF_W, R1, R6, offsetof(struct __sk_buff, protocol));
+	when_is(c, BPF_JEQ, R1, htons(ETH_P_IPV6), v6);
+	when_is(c, BPF_JNE, R1, htons(ETH_P_IP), DENIED);
+	packet(c, 20);
+	load(c, BPF_W, R9, R2, 16);
+	move(c, R8, R9);
+	swap(c, R8, 32);
+	if_own4(c, pass4);
+	load(c, BPF_W, R1, R7, CF(loopback));
+	when(c, BPF_JEQ, R9, R1, pass4);
+	unless_flag(c, NET_MULTICAST, DENIED);
+	if_multicast4(c, pass4, true);
+	go(c, DENIED);
+	here(c, pass4);
+	count_packet(c, COUNT(rx_bytes), COUNT(rx_packets), 0);
+
+	here(c, v6);
+	packet(c, 40);
+	packet6(c, 24);
+	if_own6(c, pass6);
+	if_loopback6(c, pass6);
+	unless_flag(c, NET_MULTICAST, DENIED);
+	if_multicast6(c, pass6);
+	here(c, DENIED);
+	count(c, COUNT(dropped));
+	leave(c, REFUSE);
+	here(c, pass6);
+	count_packet(c, COUNT(rx_bytes), COUNT(rx_packets), 1);
+}
+
+/* ---- steering ---- */
+
+enum { KEY_AT = -40, PREFIX_AT = -64 }; /* on the stack: struct net_steer, struct net_prefix */
+#define KEY(field) (KEY_AT + (int)offsetof(struct net_steer, field))
+
+/* Two places a kind, so that of two processes that share a port (SO_REUSEPORT) one may end. A dual-stack
+ * socket is among those for IPv4, after the sockets that are for nothing else. */
+enum { SLOT_EXACT, SLOT_V4 = 0, SLOT_DUAL = 2, SLOT_V6 = 4, SLOTS = 2 };
+
+static void add_to_table(struct code *c, int slot)
+{
+	unsigned done = label(c);
+
+	for (int i = 0; i < SLOTS; i++) {
+		set(c, R1, (uint32_t)(slot + i));
+		store(c, BPF_B, FP, KEY(slot), R1);
+		move(c, R1, R6);
+		map(c, R2, NET_MAP_STEER);
+		move(c, R3, FP);
+		alu_is(c, BPF_ADD, R3, KEY_AT);
+		set(c, R4, i < SLOTS - 1 ? BPF_NOEXIST : BPF_ANY);
+		call(c, BPF_FUNC_sock_hash_update);
+		when_is(c, BPF_JEQ, R0, 0, done);
+	}
+	here(c, done);
+}
+
+/*
+ * A socket listens:
+ *	a wildcard			under {guest, port}, for its family; a dual-stack one for both
+ *	moved				under {guest, the address it should have, port}
+ *	else, with several addresses	under {guest, its address, port}, so that it goes before a wildcard
+ */
+static void compile_listen(struct code *c)
+{
+	unsigned out = label(c), marked = label(c), wild = label(c), unmarked = label(c), exact = label(c);
+	unsigned v6 = label(c), moved6 = label(c), v4_only = label(c), fill = label(c);
+
+#define SO(field) offsetof(struct bpf_sock_ops, field)
+	load(c, BPF_W, R2, R1, SO(op));         /* first: this runs several times a connection */
+	when_is(c, BPF_JEQ, R2, BPF_SOCK_OPS_TCP_LISTEN_CB, fill);
+	leave(c, PASS);
+	here(c, fill);
+	begin(c, PASS);
+	load(c, BPF_DW, R1, R7, CF(guest));
+	store(c, BPF_DW, FP, KEY(guest), R1);
+	set(c, R1, 0);
+	for (int w = 0; w < 16; w += 4)
+		store(c, BPF_W, FP, KEY(addr) + w, R1);
+	store(c, BPF_DW, FP, KEY(port), R1);
+	load(c, BPF_W, R1, R6, SO(local_port));
+	store(c, BPF_H, FP, KEY(port), R1);
+	set(c, R1, IPPROTO_TCP);
+	store(c, BPF_B, FP, KEY(protocol), R1);
+	load(c, BPF_DW, R2, R6, SO(sk));
+	when_is(c, BPF_JEQ, R2, 0, out);
+	map(c, R1, NET_MAP_MARKS);
+	set(c, R3, 0);
+	set(c, R4, 0);
+	call(c, BPF_FUNC_sk_storage_get);
+	when_is(c, BPF_JNE, R0, 0, marked);
+
+	here(c, unmarked);
+	unless_flag(c, NET_SEVERAL, out);
+	load(c, BPF_W, R1, R6, SO(family));
+	when_is(c, BPF_JEQ, R1, AF_INET6, v6);
+	load(c, BPF_W, R9, R6, SO(local_ip4));
+	when_is(c, BPF_JEQ, R9, 0, out);        /* listen() without bind(): the kernel's own wildcard */
+	put_mapped(c, FP, KEY(addr), R9);
+	go(c, exact);
+	here(c, v6);
+	copy6(c, FP, KEY(addr), R6, SO(local_ip6));
+	load(c, BPF_DW, R1, FP, (size_t)KEY(addr));
+	load(c, BPF_DW, R2, FP, (size_t)KEY(addr) + 8);
+	alu(c, BPF_OR, R1, R2);
+	when_is(c, BPF_JEQ, R1, 0, out);
+	here(c, exact);
+	add_to_table(c, SLOT_EXACT);
+	go(c, out);
+
+	here(c, marked);
+	move(c, R8, R0);
+	load(c, BPF_W, R9, R8, offsetof(struct net_mark, kind));
+	when_is(c, BPF_JSET, R9, MARK_MOVED, moved6);
+	when_is(c, BPF_JSET, R9, MARK_WILD, wild);
+	go(c, unmarked);
+	here(c, moved6);
+	load(c, BPF_H, R1, R8, offsetof(struct net_mark, port));
+	store(c, BPF_H, FP, KEY(port), R1);
+	when_is(c, BPF_JSET, R9, MARK_WILD, wild);
+	copy6(c, FP, KEY(addr), R8, offsetof(struct net_mark, ip6));
+	load(c, BPF_W, R1, R8, offsetof(struct net_mark, ip4));
+	when_is(c, BPF_JEQ, R1, 0, exact);
+	move(c, R9, R1);
+	put_mapped(c, FP, KEY(addr), R9);
+	go(c, exact);
+
+	here(c, wild);
+	when_is(c, BPF_JSET, R9, MARK_MAPPED, v4_only);
+	load(c, BPF_W, R1, R6, SO(family));
+	when_is(c, BPF_JNE, R1, AF_INET6, v4_only);
+	add_to_table(c, SLOT_V6);
+	add_to_table(c, SLOT_DUAL);
+	go(c, out);
+	here(c, v4_only);
+	add_to_table(c, SLOT_V4);
+	here(c, out);
+	leave(c, PASS);
+}
+
+/* The socket under the key on the stack, if there is one and it takes the packet: assigned, to l. */
+static void try_slot(struct code *c, int slot, unsigned l)
+{
+	unsigned none = label(c);
+
+	set(c, R1, (uint32_t)slot);
+	store(c, BPF_B, FP, KEY(slot), R1);
+	map(c, R1, NET_MAP_STEER);
+	move(c, R2, FP);
+	alu_is(c, BPF_ADD, R2, KEY_AT);
+	call(c, BPF_FUNC_map_lookup_elem);
+	when_is(c, BPF_JEQ, R0, 0, none);
+	move(c, R8, R0);
+	move(c, R1, R6);
+	move(c, R2, R8);
+	set(c, R3, 0);
+	call(c, BPF_FUNC_sk_assign);            /* a V6ONLY one doesn't take IPv4 */
+	move(c, R9, R0);
+	move(c, R1, R8);
+	call(c, BPF_FUNC_sk_release);
+	when_is(c, BPF_JEQ, R9, 0, l);
+	here(c, none);
+}
+
+/*
+ * A packet that belongs to no connection, on the whole host: if its destination is a guest's, the guest's
+ * listener of exactly this address, else of a wildcard; else whatever the kernel finds. Never refuses.
+ */
+static void compile_lookup(struct code *c)
+{
+	unsigned v6 = label(c), known = label(c), out = label(c), wild6 = label(c), no_exact = label(c);
+
+#define SL(field) offsetof(struct bpf_sk_lookup, field)
+	move(c, R6, R1);
+	set(c, R1, 128);
+	store(c, BPF_W, FP, PREFIX_AT, R1);
+	load(c, BPF_W, R7, R6, SL(family));
+	when_is(c, BPF_JEQ, R7, AF_INET6, v6);
+	load(c, BPF_W, R9, R6, SL(local_ip4));
+	put_mapped(c, FP, PREFIX_AT + 4, R9);
+	go(c, known);
+	here(c, v6);
+	copy6(c, FP, PREFIX_AT + 4, R6, SL(local_ip6));
+	here(c, known);
+	map(c, R1, NET_MAP_GUESTS);
+	move(c, R2, FP);
+	alu_is(c, BPF_ADD, R2, PREFIX_AT);
+	call(c, BPF_FUNC_map_lookup_elem);
+	when_is(c, BPF_JEQ, R0, 0, out);
+	load(c, BPF_DW, R1, R0, 0);
+	store(c, BPF_DW, FP, KEY(guest), R1);
+	copy6(c, FP, KEY(addr), FP, PREFIX_AT + 4);
+	set(c, R1, 0);
+	store(c, BPF_DW, FP, KEY(port), R1);
+	load(c, BPF_W, R1, R6, SL(local_port));
+	store(c, BPF_H, FP, KEY(port), R1);
+	load(c, BPF_W, R1, R6, SL(protocol));
+	store(c, BPF_B, FP, KEY(protocol), R1);
+	for (int i = 0; i < SLOTS; i++)
+		try_slot(c, SLOT_EXACT + i, out);
+	here(c, no_exact);
+	set(c, R1, 0);
+	for (int w = 0; w < 16; w += 4)
+		store(c, BPF_W, FP, KEY(addr) + w, R1);
+	when_is(c, BPF_JEQ, R7, AF_INET6, wild6);
+	for (int i = 0; i < 2 * SLOTS; i++)
+		try_slot(c, SLOT_V4 + i, out);
+	go(c, out);
+	here(c, wild6);
+	for (int i = 0; i < SLOTS; i++)
+		try_slot(c, SLOT_V6 + i, out);
+	here(c, out);
+	leave(c, SK_PASS);
+}
+
+/* ---- all of them ---- */
+
+const struct net_hook_kind netprog_hook[NET_HOOKS] = {
+	[NET_CREATE] = { "create", "4.10", BPF_PROG_TYPE_CGROUP_SOCK, BPF_CGROUP_INET_SOCK_CREATE },
+	[NET_BIND4] = { "bind4", "4.17", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_BIND },
+	[NET_CONNECT4] = { "conn4", "4.17", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_CONNECT },
+	[NET_SENDMSG4] = { "send4", "4.18", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_UDP4_SENDMSG },
+	[NET_RECVMSG4] = { "recv4", "5.2", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_UDP4_RECVMSG },
+	[NET_PEERNAME4] = { "peer4", "5.8", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_GETPEERNAME },
+	[NET_SOCKNAME4] = { "name4", "5.8", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_GETSOCKNAME },
+	[NET_BIND6] = { "bind6", "4.17", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET6_BIND, true },
+	[NET_CONNECT6] = { "conn6", "4.17", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET6_CONNECT, true },
+	[NET_SENDMSG6] = { "send6", "4.18", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_UDP6_SENDMSG, true },
+	[NET_RECVMSG6] = { "recv6", "5.2", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_UDP6_RECVMSG, true },
+	[NET_PEERNAME6] = { "peer6", "5.8", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET6_GETPEERNAME, true },
+	[NET_SOCKNAME6] = { "name6", "5.8", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET6_GETSOCKNAME, true },
+	[NET_EGRESS] = { "egress", "4.10", BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_EGRESS },
+	[NET_INGRESS] = { "ingres", "4.10", BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_INGRESS },
+	[NET_LISTEN] = { "listen", "5.7", BPF_PROG_TYPE_SOCK_OPS, BPF_CGROUP_SOCK_OPS },
+	[NET_LOOKUP] = { "lookup", "5.9", BPF_PROG_TYPE_SK_LOOKUP, BPF_SK_LOOKUP },
+};
+
+size_t netprog_compile(enum net_hook hook, bool errnos, struct bpf_insn *out)
+{
+	static void (*const compile[NET_HOOKS])(struct code *) = {
+		[NET_CREATE] = compile_create,
+		[NET_BIND4] = compile_bind4, [NET_BIND6] = compile_bind6,
+		[NET_CONNECT4] = compile_connect4, [NET_CONNECT6] = compile_connect6,
+		[NET_SENDMSG4] = compile_sendmsg4, [NET_SENDMSG6] = compile_sendmsg6,
+		[NET_RECVMSG4] = compile_peername4, [NET_RECVMSG6] = compile_peername6,
+		[NET_PEERNAME4] = compile_peername4, [NET_PEERNAME6] = compile_peername6,
+		[NET_SOCKNAME4] = compile_sockname4, [NET_SOCKNAME6] = compile_sockname6,
+		[NET_EGRESS] = compile_egress, [NET_INGRESS] = compile_ingress,
+		[NET_LISTEN] = compile_listen, [NET_LOOKUP] = compile_lookup,
+	};
+	struct code c = { .insn = out, .n_label = FIRST_FREE, .errnos = errnos };
+
+	compile[hook](&c);
+	return link_jumps(&c);
+}
