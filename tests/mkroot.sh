@@ -22,7 +22,7 @@ _fill_root() {
 		cp "$(_busybox)" bin/busybox || exit 1
 		bin/busybox --list | grep -vx busybox | (cd bin && xargs -n 1 ln -s busybox)
 		printf '%s\n' root:x:0:0:root:/root:/bin/sh daemon:x:1:1:daemon:/:/bin/false \
-			user:x:1000:1000:a user:/home:/bin/sh \
+			'user:x:1000:1000:a user:/home:/bin/sh' \
 			nobody:x:65534:65534:nobody:/:/bin/sh >etc/passwd
 		printf '%s\n' root:x:0: daemon:x:1: tty:x:5: staff:x:50:user user:x:1000: \
 			nogroup:x:65534: >etc/group
