@@ -143,6 +143,8 @@ static void become_root(pid_t supervisor)
 }
 
 static pid_t supervisor_pid;
+static struct view view;
+static size_t (*fill_sysinfo)(struct view *, void *, bool);
 
 /* ---- handlers: 0, ANSWERED or an errno ---- */
 
@@ -174,6 +176,15 @@ static int on_sethostname(struct request *q)
 static int on_setdomainname(struct request *q)
 {
 	return set_uts_name(q, setdomainname);
+}
+
+static int on_sysinfo(struct request *q)
+{
+	unsigned char info[112];
+	bool abi_32 = q->notif->data.arch != COMPAT_AUDIT_NATIVE || sizeof(long) == 4;
+	size_t len = fill_sysinfo(&view, info, abi_32);
+
+	return guest_write(q, q->arg[0], info, len);
 }
 
 /* As the filter's rows for socket(2) have it. */
@@ -248,6 +259,7 @@ static const struct handler {
 	{ __NR_sethostname, COMPAT_NR32(74, 74), on_sethostname },
 	{ __NR_setdomainname, COMPAT_NR32(121, 121), on_setdomainname },
 	{ __NR_socketcall, COMPAT_NR32(102, -1), on_socketcall },
+	{ __NR_sysinfo, COMPAT_NR32(116, 116), on_sysinfo },
 };
 
 /* ---- the loop ---- */
@@ -321,12 +333,14 @@ static void drop_rest(const struct broker *b)
 		die_sys("broker: prctl");
 }
 
-_Noreturn void broker_main(const struct broker *b)
+_Noreturn void broker_main(const struct broker *b, size_t (*sysinfo_of)(struct view *, void *, bool))
 {
 	union { struct seccomp_notif notif; char room[512]; } in;
 	struct seccomp_notif_sizes sizes;
 
 	supervisor_pid = getppid();
+	fill_sysinfo = sysinfo_of;
+	view = b->view;
 	if (syscall(__NR_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) < 0 || sizes.seccomp_notif > sizeof(in) ||
 	    sizes.seccomp_notif_resp > sizeof(struct seccomp_notif_resp))
 		die("broker: this kernel's notifications have another size");

@@ -33,6 +33,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 #include <linux/cgroupstats.h>
 #include <linux/genetlink.h>
@@ -534,7 +535,7 @@ static void task_numbers(const struct view *v, struct numbers *n)
 	bool counted = tasks_by_cgroupstats(v, &t) || tasks_by_walk(v, &t);
 	uint64_t pids = read_number(v->payload_fd, "pids.current");
 
-	n->running = t.running;
+	n->running = t.running + 1;     /* who asks, and waits for us meanwhile */
 	n->blocked = t.io_wait ? t.io_wait : t.uninterruptible;
 	n->tasks = counted ? t.total : (unsigned)known(pids);
 	n->last_pid = v->last_pid > n->tasks ? v->last_pid : n->tasks;
@@ -843,11 +844,40 @@ void procvirt_close(struct view *v)
 
 /* ---- sysinfo(2) ---- */
 
+/* What isn't viewed is as the kernel says it, to us outside. */
+static void host_numbers(const struct view *v, struct numbers *n)
+{
+	struct sysinfo s;
+
+	if (sysinfo(&s))
+		return;
+	if (!(v->virt & VIRT_MEM)) {
+		n->mem_total = (uint64_t)s.totalram * s.mem_unit;
+		n->mem_used = n->mem_total - (uint64_t)s.freeram * s.mem_unit;
+		n->swap_total = (uint64_t)s.totalswap * s.mem_unit;
+		n->swap_used = n->swap_total - (uint64_t)s.freeswap * s.mem_unit;
+	}
+	if (!(v->virt & VIRT_LOAD)) {
+		for (size_t i = 0; i < 3; i++)
+			n->load[i] = s.loads[i] >> (16 - 11);
+		n->tasks = s.procs;
+	}
+}
+
 size_t procvirt_sysinfo(struct view *v, void *out, bool abi_32)
 {
-	char memory_stat[TEXT_MAX];
-	struct numbers n = { 0 };
+	static struct numbers n;
+	static char memory_stat[TEXT_MAX];      /* n points into it */
+	static uint64_t made_ns;
+	uint64_t now = (uint64_t)clock_ns(CLOCK_MONOTONIC);
 
-	gather(v, N_MEMORY | N_TASKS, &n, memory_stat, sizeof(memory_stat));
+	if (!made_ns || now - made_ns >= FRESH_MS * 1000000ULL) {
+		memset(&n, 0, sizeof(n));
+		gather(v, (v->virt & VIRT_MEM ? N_MEMORY : 0) | (v->virt & VIRT_LOAD ? N_TASKS : 0), &n, memory_stat,
+		       sizeof(memory_stat));
+		host_numbers(v, &n);
+		made_ns = now;
+	}
+	time_numbers(v, &n);
 	return views_sysinfo(out, &n, abi_32);
 }

@@ -47,6 +47,7 @@ enum when {
 	NO_USERNS,              /* always, unless --ccap userns */
 	CCAP_ONLY,              /* with the ccap in .ccap: a brokered call */
 	IP_LAYER,               /* always, but for --ip host, where there is nothing to keep to */
+	VIEW_ONLY,              /* with --virt mem or load */
 };
 
 struct rule {
@@ -76,6 +77,9 @@ struct rule {
 	{ CALL(name, i386, arm), ANY, 0, 0, 0, 0, CCAP_ONLY, NO_CAP, ccap, why }
 #define BROKER_SOCKETCALL(number, why) \
 	{ CALL(socketcall, 102, NONE), 0, UINT32_MAX, number, number, 0, IP_LAYER, NO_CAP, 0, why }
+
+#define BROKER_VIEW(name, i386, arm, why) \
+	{ CALL(name, i386, arm), ANY, 0, 0, 0, 0, VIEW_ONLY, NO_CAP, 0, why }
 
 #define MODULES "loads code into the host's kernel"
 #define KEXEC "replaces the host's kernel; CAP_SYS_BOOT, which a guest has for reboot(2), would allow it"
@@ -144,6 +148,7 @@ static const struct rule rules[] = {
 		    "then use clone(2)"),
 	BROKER(sethostname, 74, 74, CCAP_SET_UTSNAME, "in the guest's uts namespace only"),
 	BROKER(setdomainname, 121, 121, CCAP_SET_UTSNAME, "in the guest's uts namespace only"),
+	BROKER_VIEW(sysinfo, 116, 116, "memory and load are the guest's, as in its /proc"),
 };
 enum { N_RULES = sizeof(rules) / sizeof(rules[0]) };
 
@@ -163,6 +168,8 @@ static bool rule_applies(const struct rule *r, const struct plan *p)
 		return !(rights->ccap & CCAP_USERNS);
 	case CCAP_ONLY:
 		return (rights->ccap & r->ccap) != 0;
+	case VIEW_ONLY:
+		return (p->procvirt.virt & (VIRT_MEM | VIRT_LOAD)) != 0;
 	case IP_LAYER:
 		return rights->seccomp != SECCOMP_NONE || p->net.mode != IP_HOST;
 	}

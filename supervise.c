@@ -241,10 +241,12 @@ void supervise_role(int fd)
 void supervise_broker_role(int fd)
 {
 	struct broker b;
+	char info[112];
 
 	take_state(fd, &b, sizeof(b));
 	prctl(PR_SET_DUMPABLE, 0);
-	broker_main(&b);
+	procvirt_sysinfo(&b.view, info, false);
+	broker_main(&b, procvirt_sysinfo);
 }
 
 /* A call is waiting and nobody answers: make the broker, in the guest's cgroup tree (its sockets and memory are
@@ -267,8 +269,10 @@ static void spawn_broker(struct supervisor *s)
 	if (pid < 0)
 		die_sys("the guest's broker: clone into its cgroup");
 	if (pid == 0) {
+		const struct view *v = &s->view;
 		const int *fds[] = { &s->broker.listener_fd, &s->broker.uts_fd, &s->broker.net_fd,
-				     &s->broker.cgroup_fd };
+				     &s->broker.cgroup_fd, &v->load_fd, &v->payload_fd, &v->tasks_fd,
+				     &v->memory.dir_fd };
 		sigset_t none;
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -278,6 +282,7 @@ static void spawn_broker(struct supervisor *s)
 		util_undo = NULL;
 		for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 			keep(*fds[i]);
+		s->broker.view = *v;
 		exec_role(s->self_fd, "vrun-broker", &s->broker, sizeof(s->broker));
 		_exit(EXIT_VRUN);
 	}

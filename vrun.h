@@ -267,6 +267,22 @@ void seccomp_apply_file(const struct plan *p);
 int seccomp_file_memfd(const struct plan *p);
 void seccomp_apply_memfd(int fd);
 
+/* What procvirt.c shows a guest from. */
+enum { VIEW_FILES = 11 };
+struct view_source { int dir_fd; bool v1; };    /* a cgroup directory; -1: nobody accounts this for the guest */
+struct view {                           /* plain data: travels in the supervisor's state, and to the broker */
+	unsigned virt;                  /* VIRT_* */
+	int device_fd;                  /* the views' FUSE device, for the poll loop; -1: no files */
+	int mount_fd;                   /* detached mount of them, until the builder has taken its pieces */
+	int load_fd;                    /* memfd: the load average, shared by supervisor and broker; -1: none */
+	int payload_fd, tasks_fd;       /* the guest's own tasks: cgroup2 leaf; a v1 directory, -1: none */
+	struct view_source memory, cpu, cpuset, io;
+	int64_t monotonic_ns, boottime_ns;      /* offsets of the guest's clocks */
+	uint64_t user_base_us, system_base_us, nice_base_us;    /* its cgroup's time when it started (restart) */
+	uint32_t told_size[VIEW_FILES]; /* what the kernel believes */
+	uint32_t last_pid;              /* highest seen, on the guest's numbers */
+};
+
 struct broker {                         /* plain data: travels in the sealed memfd of the broker's role */
 	int listener_fd;                /* seccomp notify */
 	int uts_fd;                     /* guest's uts namespace */
@@ -275,8 +291,10 @@ struct broker {                         /* plain data: travels in the sealed mem
 	uint64_t ccap;
 	uint32_t id_base;               /* xid<<16, 0 without user namespace */
 	uint32_t xid;
+	struct view view;               /* for sysinfo(2) */
 };
-_Noreturn void broker_main(const struct broker *b);     /* in the guest's uts and net namespaces; never trusts the guest's memory twice */
+/* In the guest's uts and net namespaces; never trusts the guest's memory twice. fill_sysinfo: procvirt_sysinfo. */
+_Noreturn void broker_main(const struct broker *b, size_t (*fill_sysinfo)(struct view *, void *, bool));
 
 /* ---- root.c: the guest's file tree and the barrier ---- */
 const char *root_parse_bind(struct root *r, const char *arg);
@@ -546,20 +564,6 @@ const char *procvirt_parse_virt(struct procvirt *v, const char *arg);
 const char *procvirt_parse_hide(struct procvirt *v, const char *arg);
 const char *procvirt_parse_uptime(struct procvirt *v, const char *arg);
 void procvirt_check(struct plan *p);
-enum { VIEW_FILES = 11 };
-struct view_source { int dir_fd; bool v1; };    /* a cgroup directory; -1: nobody accounts this for the guest */
-struct view {                           /* plain data: travels in the supervisor's state, and to the broker */
-	unsigned virt;                  /* VIRT_* */
-	int device_fd;                  /* the views' FUSE device, for the poll loop; -1: no files */
-	int mount_fd;                   /* detached mount of them, until the builder has taken its pieces */
-	int load_fd;                    /* memfd: the load average, shared by supervisor and broker; -1: none */
-	int payload_fd, tasks_fd;       /* the guest's own tasks: cgroup2 leaf; a v1 directory, -1: none */
-	struct view_source memory, cpu, cpuset, io;
-	int64_t monotonic_ns, boottime_ns;      /* offsets of the guest's clocks */
-	uint64_t user_base_us, system_base_us, nice_base_us;    /* its cgroup's time when it started (restart) */
-	uint32_t told_size[VIEW_FILES]; /* what the kernel believes */
-	uint32_t last_pid;              /* highest seen, on the guest's numbers */
-};
 /* Supervisor, once the cgroup and its limits stand and before the builder is forked; again for each restart. Keeps
  * the numbers of cg's descriptors, which stay open for the guest's life. */
 void procvirt_open(const struct plan *p, const struct cgroup *cg, struct view *v);
@@ -572,7 +576,8 @@ size_t procvirt_overmounts(const struct view *v, struct overmount *out, size_t r
 void procvirt_serve(struct view *v);
 void procvirt_close(struct view *v);    /* what procvirt_open opened; guest init and broker too: the views end when
 					 * the last copy of device_fd is closed */
-/* Broker: sysinfo(2) as the guest's caller should see it, into 112 bytes; how many of them to write. */
+/* Broker: sysinfo(2) as the guest's caller should see it, into 112 bytes; how many of them to write. Once before it
+ * enters the guest's network: taskstats is only on the host's. */
 size_t procvirt_sysinfo(struct view *v, void *out, bool abi_32);
 
 /* ---- tty.c: the guest's terminal, from the supervisor's side ---- */
