@@ -332,29 +332,41 @@ void supervise_end_by(int status)
 	_exit(128 + sig);               /* pid 1 of the machine dies of no signal */
 }
 
-static uint64_t stat_value(const char *text, const char *key)
+/* What it used, in the words of the exit line; a figure that this kernel doesn't have is left out. */
+static void usage_text(const struct usage *u, char *out, size_t room)
 {
-	const char *p = strstr(text, key);
+	const struct { const char *key; uint64_t value; } figures[] = {
+		{ "cpu_user_us", u->cpu_user_us }, { "cpu_system_us", u->cpu_system_us },
+		{ "memory_peak_bytes", u->memory_peak_bytes }, { "oom_kills", u->oom_kills },
+		{ "pids_peak", u->pids_peak }, { "io_read_bytes", u->io_read_bytes },
+		{ "io_write_bytes", u->io_write_bytes },
+	};
+	size_t n = 0;
 
-	return p ? strtoull(p + strlen(key), NULL, 10) : 0;
+	out[0] = '\0';
+	for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
+		if (figures[i].value != ABSENT && n < room)
+			n += (size_t)snprintf(out + n, room - n, ",\"%s\":%llu", figures[i].key,
+					      (unsigned long long)figures[i].value);
 }
 
-static void status_exit(const struct supervisor *s, int status)
+static void status_exit(struct supervisor *s, int status)
 {
-	char cpu[512], line[512] = "", text[1024];
+	char text[512];
+	struct usage u;
 
+	cgroup_refresh(&s->cg);         /* --set may have made v1 directories since */
+	limits_usage(&s->cg, &u);
+	if (u.oom_kills != ABSENT && u.oom_kills > 0)
+		note("%s: %llu process%s killed for want of memory (--memory)", s->cg.name,
+		     (unsigned long long)u.oom_kills, u.oom_kills == 1 ? " was" : "es were");
 	if (s->status_fd < 0)
 		return;
-	if (s->cg.dir_fd >= 0 && read_at(s->cg.dir_fd, "cpu.stat", text, sizeof(text)) > 0) {
-		snprintf(cpu, sizeof(cpu), ",\"cpu_user_us\":%llu,\"cpu_system_us\":%llu",
-			 (unsigned long long)stat_value(text, "user_usec "),
-			 (unsigned long long)stat_value(text, "system_usec "));
-		strcat(line, cpu);
-	}
+	usage_text(&u, text, sizeof(text));
 	supervise_status(s, "{\"event\":\"exit\",\"%s\":%d,\"wall_us\":%llu%s}",
 			 WIFSIGNALED(status) ? "signal" : "code",
 			 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
-			 (unsigned long long)(supervise_now_us() - s->start_us), line);
+			 (unsigned long long)(supervise_now_us() - s->start_us), text);
 }
 
 /* Guest init is gone, and with it its pid namespace; what --share pid left goes by the cgroup. */
