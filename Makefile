@@ -22,7 +22,7 @@ obj	:= $(src:%.c=$(O)/%.o)
 try	= $(shell echo 'int main(void) { return 0; }' | $(CC) $(1) -Werror -xc - \
 	  -o /dev/null >/dev/null 2>&1 && echo '$(1)')
 triplet	:= $(shell $(CC) -print-multiarch 2>/dev/null)
-harden	:= -fPIE -fstack-protector-strong -ffunction-sections -fdata-sections \
+harden	:= -fPIE -fno-asynchronous-unwind-tables -fstack-protector-strong -ffunction-sections -fdata-sections \
 	$(call try,-fcf-protection) $(call try,-fstack-clash-protection)
 
 # musl-gcc's specs know no -static-pie (they would make a dynamic executable of
