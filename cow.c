@@ -122,11 +122,45 @@ static void make_layers(int dir_fd, const struct stat *like, uint32_t id_base, c
 	}
 }
 
+struct below { const char *dir; size_t len; char *first; };
+
+static bool find_below(const struct mnt_line *line, void *arg)
+{
+	struct below *b = arg;
+	const char *name = line->path + b->len;
+
+	if (strncmp(line->path, b->dir, b->len) != 0 || *name != '/' || !strcmp(name, "/proc") || !strcmp(name, "/sys") ||
+	    !strncmp(name, "/sys/", 5) || !strcmp(name, "/dev") || !strncmp(name, "/dev/", 5))
+		return true;
+	b->first = xstrdup(line->path);
+	return false;
+}
+
+/* A layer of an overlay is one filesystem. What is mounted below the root is not in it, which is better said. */
+static void warn_of_mounts_below(const struct root *r)
+{
+	char path[64], dir[4096];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "self/fd/%d", r->dir_fd);
+	n = readlinkat(host_proc_fd(), path, dir, sizeof(dir) - 1);
+	if (n <= 0)
+		return;
+	dir[n] = '\0';
+	struct below b = { .dir = dir, .len = (size_t)n };
+	mnt_each(find_below, &b);
+	if (b.first)
+		note("--cow: what is mounted on %s is not in the guest (--bind puts it there)", quote(b.first));
+	free(b.first);
+}
+
 int cow_take(const struct root *r)
 {
 	struct stat like;
 	int fd;
 
+	if (r->cow || r->cow_tmpfs)
+		warn_of_mounts_below(r);
 	if (!r->cow)
 		return -1;
 	if (fstat(r->dir_fd, &like) < 0)

@@ -204,10 +204,11 @@ int guestfs_proc(const struct build *b)
 	return fd;
 }
 
-enum { READ_ONLY, COVER, HIDE };        /* HIDE: covered with --hide proc */
+/* LOCK: read-only. ROOT: read-only where the guest's root is the host's. HIDE: covered with --hide proc, else as ROOT. */
+enum { LOCK, ROOT, COVER, HIDE };
 
 static const struct { const char *name; int what; } proc_table[] = {
-	{ "sys", READ_ONLY }, { "mtrr", READ_ONLY },
+	{ "sys", LOCK }, { "mtrr", ROOT },
 	{ "kcore", COVER }, { "kmsg", COVER }, { "sysrq-trigger", COVER }, { "kpagecount", COVER },
 	{ "kpageflags", COVER }, { "kpagecgroup", COVER }, { "latency_stats", COVER },
 	{ "acpi", HIDE }, { "asound", HIDE }, { "bus", HIDE }, { "driver", HIDE }, { "fs", HIDE }, { "irq", HIDE },
@@ -249,13 +250,13 @@ void guestfs_cover_proc(const struct build *b, int proc_fd, int blank_fd)
 		if (fstatat(proc_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
 		if (what == HIDE && !hide)
-			what = READ_ONLY;
-		/* In a user namespace the guest's root is "others": what others can't use needs no cover. */
-		if (b->id_base && !(st.st_mode & 0007))
+			what = ROOT;
+		/* In a user namespace the guest's root is "others": what these can't use needs no cover. */
+		if (b->id_base && (what == ROOT || (what != LOCK && !(st.st_mode & 0007))))
 			continue;
-		if (what == READ_ONLY && S_ISREG(st.st_mode) && !(st.st_mode & (b->id_base ? 0002 : 0222)))
+		if (what == ROOT && S_ISREG(st.st_mode) && !(st.st_mode & 0222))
 			continue;
-		if (what == READ_ONLY)
+		if (what == LOCK || what == ROOT)
 			make_read_only(proc_fd, name, "/proc/");
 		else
 			cover(proc_fd, name, S_ISDIR(st.st_mode), blank_fd, "/proc/");

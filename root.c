@@ -442,7 +442,7 @@ struct point {
 	enum kind kind;
 	const char *dst;
 	bool given;                     /* by the caller: must be there; a default one may be missing */
-	unsigned depth;
+	unsigned rank;
 	const struct tmpfs *tmpfs;
 	const struct bind *bind;
 	int tree_fd;                    /* BIND */
@@ -452,10 +452,10 @@ struct tree {                           /* the guest's root while it is built */
 	int fd;
 	struct stat st;
 	bool cow;                       /* missing mount points are made */
-	dev_t own[8]; size_t n_own;     /* tmpfs of the guest's own: mount points are made there too */
+	dev_t *own; size_t n_own;       /* tmpfs of the guest's own: mount points are made there too */
 	dev_t kernel[3]; size_t n_kernel;       /* its /dev, /proc, /sys */
 	int blank_fd;                   /* the scratch tmpfs */
-	bool scratch_on_top;            /* ... had to be mounted over "/" */
+	unsigned n_stacked;             /* mounts over "/" that are not the guest's root */
 	int dev_fd, pts_fd;
 };
 
@@ -480,8 +480,9 @@ static void add_point(struct point *points, size_t *n, struct point new)
 	for (size_t i = 0; i < *n; i++)
 		if (strcmp(points[i].dst, new.dst) == 0)
 			return;         /* the caller's are added first and replace the default of that name */
-	new.depth = depth_of(new.dst);
-	while (at > 0 && points[at - 1].depth > new.depth) {
+	/* The guest's own before the caller's beside it, which a link in the root could lead there, to be covered. */
+	new.rank = depth_of(new.dst) * 2 + new.given;
+	while (at > 0 && points[at - 1].rank > new.rank) {
 		points[at] = points[at - 1];
 		at--;
 	}
@@ -526,9 +527,21 @@ static bool in_own_mount(const char *dst)
 
 static uint64_t resolve_flags(const struct point *pt)
 {
-	uint64_t flags = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+	return !pt->given || in_own_mount(pt->dst) ? RESOLVE_NO_SYMLINKS : RESOLVE_NO_MAGICLINKS;
+}
 
-	return !pt->given || in_own_mount(pt->dst) ? flags | RESOLVE_NO_SYMLINKS : flags;
+/* In the guest's tree. EAGAIN: something was renamed while a ".." was walked (openat2(2)), by a process of another
+ * guest with the same root, say; only one that never stops makes this give up. */
+static int resolve(const struct tree *t, const char *path, uint64_t flags, uint64_t how)
+{
+	int fd = -1;
+
+	for (int i = 0; i < 1000; i++) {
+		fd = sys_openat2(t->fd, *path ? path : ".", flags | O_PATH | O_CLOEXEC, how | RESOLVE_IN_ROOT);
+		if (fd >= 0 || errno != EAGAIN)
+			break;
+	}
+	return fd;
 }
 
 /* Makes what is missing of a mount point: in the layer of --cow or in a tmpfs of the guest's own, never in a root. */
@@ -544,7 +557,7 @@ static bool make_point(const struct tree *t, const struct point *pt, bool is_dir
 		int r;
 
 		*s = '\0';
-		_cleanup_fd_ int dir = sys_openat2(t->fd, *path ? path : ".", O_PATH | O_DIRECTORY | O_CLOEXEC, resolve_flags(pt));
+		_cleanup_fd_ int dir = resolve(t, path, O_DIRECTORY, resolve_flags(pt));
 		*s = '/';
 		if (dir < 0 || fstat(dir, &st) < 0)
 			return false;
@@ -565,12 +578,12 @@ static bool make_point(const struct tree *t, const struct point *pt, bool is_dir
 /* The mount point's descriptor; -1: a default one that the root doesn't have. */
 static int open_point(const struct tree *t, const struct point *pt, bool is_dir)
 {
-	uint64_t flags = O_PATH | O_CLOEXEC | (is_dir ? O_DIRECTORY : 0);
-	int fd = sys_openat2(t->fd, pt->dst, flags, resolve_flags(pt));
+	uint64_t flags = is_dir ? O_DIRECTORY : 0;
+	int fd = resolve(t, pt->dst, flags, resolve_flags(pt));
 	struct stat st;
 
 	if (fd < 0 && errno == ENOENT && make_point(t, pt, is_dir))
-		fd = sys_openat2(t->fd, pt->dst, flags, resolve_flags(pt));
+		fd = resolve(t, pt->dst, flags, resolve_flags(pt));
 	else if (fd < 0 && errno == ENOENT && !pt->given)
 		return -1;
 	if (fd < 0 && errno == ENOENT)
@@ -678,10 +691,8 @@ static void mount_own(struct build *b, struct tree *t, const struct point *pt)
 			die_sys("make /run/lock");
 	}
 	attach(fd, at, pt);
-	if (pt->kind == TMPFS || pt->kind == DEV) {
-		if (t->n_own < sizeof(t->own) / sizeof(t->own[0]))
-			t->own[t->n_own++] = device_of(fd);
-	}
+	if (pt->kind == TMPFS || pt->kind == DEV)
+		t->own[t->n_own++] = device_of(fd);
 	if (pt->kind != TMPFS)
 		t->kernel[t->n_kernel++] = device_of(fd);
 	if (pt->kind == PROC) {
@@ -703,7 +714,7 @@ static void mount_resolv(const struct build *b, const struct tree *t)
 	if (b->trees.resolv_fd < 0)
 		return;
 	/* On the link itself: what it points to is in the /run that the guest doesn't see. */
-	_cleanup_fd_ int at = sys_openat2(t->fd, "etc/resolv.conf", O_PATH | O_NOFOLLOW | O_CLOEXEC, RESOLVE_IN_ROOT);
+	_cleanup_fd_ int at = resolve(t, "etc/resolv.conf", O_NOFOLLOW, RESOLVE_NO_MAGICLINKS);
 	unsigned attr = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY;
 
 	if (at < 0 || mnt_set(b->trees.resolv_fd, attr, false) < 0 || mnt_attach(b->trees.resolv_fd, at, "") < 0)
@@ -714,8 +725,7 @@ static void mount_over(const struct build *b, const struct tree *t)
 {
 	for (size_t i = 0; i < b->n_over; i++) {
 		const struct overmount *o = &b->over[i];
-		_cleanup_fd_ int at = sys_openat2(t->fd, o->path, O_PATH | O_NOFOLLOW | O_CLOEXEC,
-						  RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+		_cleanup_fd_ int at = resolve(t, o->path, O_NOFOLLOW, RESOLVE_NO_SYMLINKS);
 		if (at < 0)
 			continue;
 		/* Itself a detached mount, or something in a mount of this namespace. */
@@ -752,11 +762,11 @@ static _Noreturn void cannot_idmap(const struct build *b)
 	    quote(b->plan->root.dir), type);
 }
 
-static void set_root(const struct build *b)
+static struct compat_mount_attr root_attr(const struct build *b)
 {
 	const struct root *r = &b->plan->root;
-	struct compat_mount_attr a = { .attr_set = MOUNT_ATTR_NODEV, .propagation = MS_PRIVATE };
 	bool host = is_host_tree(b->plan);
+	struct compat_mount_attr a = { .attr_set = MOUNT_ATTR_NODEV, .propagation = MS_PRIVATE };
 
 	a.attr_set |= host ? MOUNT_ATTR_NOSUID : 0;
 	a.attr_set |= r->read_only || (host && !r->writable_root) ? MOUNT_ATTR_RDONLY : 0;
@@ -764,11 +774,74 @@ static void set_root(const struct build *b)
 		a.attr_set |= MOUNT_ATTR_IDMAP;
 		a.userns_fd = (uint64_t)b->userns_fd;
 	}
-	if (sys_mount_setattr(b->trees.root_fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &a) == 0)
-		return;
-	if (errno == EINVAL && (a.attr_set & MOUNT_ATTR_IDMAP))
+	return a;
+}
+
+struct below { uint64_t *ids; char **paths, **types; size_t n; };
+
+static bool find_below(const struct mnt_line *line, void *arg)
+{
+	struct below *l = arg;
+	size_t i = 0;
+
+	while (i < l->n && l->ids[i] != line->parent)
+		i++;
+	if (i == l->n)
+		return true;
+	l->ids = xrealloc_array(l->ids, l->n + 1, sizeof(*l->ids));
+	l->paths = xrealloc_array(l->paths, l->n + 1, sizeof(*l->paths));
+	l->types = xrealloc_array(l->types, l->n + 1, sizeof(*l->types));
+	l->ids[l->n] = line->id;
+	l->paths[l->n] = xstrdup(line->path);
+	l->types[l->n++] = xstrdup(line->type);
+	return true;
+}
+
+static void replant(const struct build *b, const struct tree *from, const struct tree *to, const char *path,
+		    const char *type)
+{
+	struct compat_mount_attr a = root_attr(b);
+	_cleanup_fd_ int old = resolve(from, path, 0, RESOLVE_NO_SYMLINKS), at = resolve(to, path, 0, RESOLVE_NO_SYMLINKS);
+	_cleanup_fd_ int fd = old < 0 ? -1 : mnt_clone(old, "", 0);
+
+	if (fd >= 0 && sys_mount_setattr(fd, "", AT_EMPTY_PATH, &a) < 0) {
+		a.attr_set &= ~(uint64_t)MOUNT_ATTR_IDMAP;
+		if (errno != EINVAL || sys_mount_setattr(fd, "", AT_EMPTY_PATH, &a) < 0)
+			die_sys("--root %s: set %s up", quote(b->plan->root.dir), quote(path));
+		note("--root %s: %s can't be idmapped (%s): its files are nobody's in the guest", quote(b->plan->root.dir),
+		     quote(path), type);
+	}
+	if (fd < 0 || at < 0 || mnt_attach(fd, at, "") < 0)
+		die_sys("--root %s: mount %s", quote(b->plan->root.dir), quote(path));
+}
+
+/* The kernel idmaps a tree of mounts as a whole or not at all. If one refuses: one by one. The root itself must; what
+ * is mounted below it and refuses is there with the owners that it has, which is nobody to the guest; but where the
+ * guest has mounts of its own, a /proc left there by chroot(8) say, is passed over. */
+static void idmap_singly(struct build *b, struct tree *t)
+{
+	struct compat_mount_attr a = root_attr(b);
+	struct tree whole = { .fd = b->trees.root_fd };
+	struct below l = { .n = 0 };
+
+	if (mnt_set(whole.fd, MOUNT_ATTR_NODEV, true) < 0)
+		die_sys("--root %s: set its mounts up", quote(b->plan->root.dir));
+	if (mnt_attach(whole.fd, AT_FDCWD, "/") < 0)
+		die_sys("--root %s: mount it", quote(b->plan->root.dir));
+	t->n_stacked++;
+	l.ids = xmalloc(sizeof(*l.ids));
+	l.paths = xmalloc(sizeof(*l.paths));
+	l.types = xmalloc(sizeof(*l.types));
+	l.ids[l.n++] = mnt_id(whole.fd);
+	mnt_each(find_below, &l);
+	t->fd = mnt_clone(whole.fd, "", 0);
+	if (t->fd < 0 || sys_mount_setattr(t->fd, "", AT_EMPTY_PATH, &a) < 0)
 		cannot_idmap(b);
-	die_sys("--root %s: set its mount up", r->dir ? quote(r->dir) : "/");
+	if (mnt_attach(t->fd, AT_FDCWD, "/") < 0)
+		die_sys("--root %s: mount it", quote(b->plan->root.dir));
+	for (size_t i = 1; i < l.n; i++)
+		if (!in_own_mount(l.paths[i]))
+			replant(b, &whole, t, l.paths[i], l.types[i]);
 }
 
 /* A read-only tmpfs with the empty file and directory that covers are copies of. Over any directory of the host's tree
@@ -787,21 +860,35 @@ static void mount_scratch(struct tree *t)
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
 		if (mnt_attach(fd, AT_FDCWD, places[i]) == 0)
 			return;
-	t->scratch_on_top = true;
+	t->n_stacked++;
 	if (mnt_attach(fd, AT_FDCWD, "/") < 0)
 		die_sys("mount the scratch tmpfs");
 }
 
 static void plant_root(struct build *b, struct tree *t)
 {
-	bool cow = b->plan->root.cow || b->plan->root.cow_tmpfs;
+	const struct root *r = &b->plan->root;
+	const char *name = r->dir ? quote(r->dir) : "/";
+	struct compat_mount_attr a = root_attr(b);
+	bool cow = r->cow || r->cow_tmpfs;
 
 	mount_scratch(t);
-	set_root(b);
-	t->fd = cow ? cow_mount(b, t->blank_fd) : b->trees.root_fd;
-	t->cow = cow && !b->plan->root.read_only;
-	if (fstat(t->fd, &t->st) < 0 || mnt_attach(t->fd, AT_FDCWD, "/") < 0)
-		die_sys("--root: mount the guest's root");
+	t->fd = b->trees.root_fd;
+	if (sys_mount_setattr(t->fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &a) < 0) {
+		if (errno != EINVAL || !(a.attr_set & MOUNT_ATTR_IDMAP))
+			die_sys("--root %s: set its mount up", name);
+		if (cow)
+			cannot_idmap(b);
+		idmap_singly(b, t);
+	} else {
+		if (cow)
+			t->fd = cow_mount(b, t->blank_fd);
+		if (mnt_attach(t->fd, AT_FDCWD, "/") < 0)
+			die_sys("--root %s: mount it", name);
+	}
+	t->cow = cow && !r->read_only;
+	if (fstat(t->fd, &t->st) < 0)
+		die_sys("--root %s: stat", name);
 }
 
 /* ---- the barrier ---- */
@@ -847,8 +934,9 @@ static void raise_barrier(const struct tree *t)
 	if (fchdir(t->fd) < 0)
 		die_sys("chdir to the guest's root");
 	if (sys_pivot_root(".", ".") == 0) {
-		if ((t->scratch_on_top && umount2(".", MNT_DETACH) < 0) || umount2(".", MNT_DETACH) < 0)
-			die_sys("detach the host's tree");
+		for (unsigned i = 0; i <= t->n_stacked; i++)
+			if (umount2(".", MNT_DETACH) < 0)
+				die_sys("detach the host's tree");
 	} else if (errno == EINVAL) {
 		cover_rootfs(t);
 	} else {
@@ -896,6 +984,7 @@ void root_apply(struct build *b)
 	plant_root(b, &t);
 	mount_resolv(b, &t);
 	points = list_points(b, &n);
+	t.own = xrealloc_array(NULL, n, sizeof(*t.own));
 	for (size_t i = 0; i < n; i++) {
 		if (points[i].kind == BIND)
 			mount_bind(b, &t, &points[i]);
@@ -903,6 +992,7 @@ void root_apply(struct build *b)
 			mount_own(b, &t, &points[i]);
 	}
 	free(points);
+	free(t.own);
 	mount_over(b, &t);
 	b->pty_master_fd = b->pty_slave_fd = -1;
 	if (b->want_pty) {
