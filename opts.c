@@ -760,7 +760,10 @@ static void walk_text(struct walk *w, const char *file, char *text)
 		end = strchr(text, '\n');
 		if (end)
 			*end++ = '\0';
-		snprintf(w->where, sizeof(w->where), "%s:%u: ", file, number);
+		snprintf(w->where, sizeof(w->where), "%.300s:%u: ", file, number);
+		for (char *c = w->where; *c; c++)       /* no escape sequence to the caller's terminal */
+			if (*(unsigned char *)c < ' ' || *c == 0x7f)
+				*c = '?';
 		text += strspn(text, " \t");
 		if (!*text || *text == '#')
 			continue;

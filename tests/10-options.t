@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 # The command line, option by option as --help lists them: what is no value of
 # an option is refused with 125 and one line that names it, and nothing runs.
+# second-kernel: no (nothing here depends on one)
 . "$(dirname "$0")/lib.sh"
 mktmp
 escape=$(printf '\033')
@@ -248,6 +249,9 @@ args_file "a scalar twice in a file: FILE:LINE" 3 name=web '' --name=web
 args_file "a value missing in a file: FILE:LINE" 1 --name
 args_file "a file in a file: FILE:LINE" 1 args-file=/dev/null
 args_file "a line that is no option: FILE:LINE" 1 '-m 64M'
+echo memory=x >"$tmp/${escape}[31m"
+refuses "an escape sequence in the file's name is not printed" "--memory: 'x'" \
+	--args-file "$tmp/${escape}[31m" -- /bin/echo ran
 
 # --- completion --------------------------------------------------------------
 
