@@ -133,7 +133,7 @@ static void print_json_string(const char *s)
 {
 	char text[6 * 512 + 8];
 
-	json_text(text, sizeof(text), s);
+	text_to_json(text, sizeof(text), s);
 	printf("\"%s\"", text);
 }
 
