@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # The command line, option by option as --help lists them: what is no value of
 # an option is refused with 125 and one line that names it, and nothing runs.
-# second-kernel: no (nothing here depends on one)
+# second-kernel: no
 . "$(dirname "$0")/lib.sh"
 mktmp
 escape=$(printf '\033')
