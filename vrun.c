@@ -542,9 +542,10 @@ static void abort_on_signal(struct run *r)
 static void wait_for_exec(struct run *r)
 {
 	struct supervisor *s = r->sup;
-	bool started = false, ctl_closed = false;
+	bool started = false, ctl_closed = false, pipe_closed = false;
 
-	for (;;) {
+	/* A short COMMAND may be through before init has said that it started it: both must have come. */
+	while (!(pipe_closed && (started || ctl_closed))) {
 		struct pollfd fds[] = {
 			{ .fd = s->ctl_fd, .events = POLLIN },
 			{ .fd = r->error_fd[0], .events = POLLIN },
@@ -554,6 +555,8 @@ static void wait_for_exec(struct run *r)
 
 		if (started || ctl_closed)
 			fds[0].fd = -1;         /* what comes after CTL_STARTED is for supervise() */
+		if (pipe_closed)
+			fds[1].fd = -1;
 		if (poll(fds, 4, -1) < 0 && errno != EINTR)
 			die_sys("poll");
 		if (fds[3].revents)
@@ -565,8 +568,9 @@ static void wait_for_exec(struct run *r)
 			}
 			continue;               /* all of them before the pipe's end is believed */
 		}
-		if (fds[1].revents)
+		if (fds[1].revents & POLLIN)
 			break;
+		pipe_closed |= fds[1].revents != 0;
 		if (fds[2].revents)
 			abort_on_signal(r);
 	}
