@@ -919,6 +919,12 @@ static bool needs_controller(const struct limits *l, const char *name)
 	}
 }
 
+/* --virt mem is told from accounting; without a controller for that it is left out, or refused (procvirt_open). */
+static bool wants_controller(const struct plan *p, const char *name)
+{
+	return name[0] == 'm' && p->procvirt.virt & VIRT_MEM;
+}
+
 /* Gives a directory's children a controller, from the root down. */
 static int enable_below(int tree_fd, const char *path, const char *controller)
 {
@@ -1012,14 +1018,15 @@ static void make_controllers(const struct plan *p, struct cgroup *cg, const char
 
 	for (size_t i = 0; i < N_CONTROLLERS; i++) {
 		const struct controller *c = &controllers[i];
+		bool needed = needs_controller(&p->limits, c->v2);
 
-		if (!needs_controller(&p->limits, c->v2) || has_v1(cg, c->v1))
+		if ((!needed && !wants_controller(p, c->v2)) || has_v1(cg, c->v1))
 			continue;
 		if (!available[0] && read_at(cg->tree_fd, "cgroup.controllers", available, sizeof(available)) < 0)
 			die_sys("%s: read cgroup.controllers", c->flag);
-		if (!has_word(available, c->v2))
+		if (!has_word(available, c->v2) && (needed || v1_root(c->v1) >= 0))
 			add_v1(cg, c, supervisor);
-		else if (enable_below(cg->tree_fd, parent, c->v2))
+		else if (has_word(available, c->v2) && enable_below(cg->tree_fd, parent, c->v2) && needed)
 			die_sys("%s: give the children of cgroup %s the %s controller%s", c->flag, parent, c->v2,
 				errno == EBUSY ? " (processes live in it)" : "");
 	}
