@@ -16,7 +16,7 @@ static void is_true(bool holds, const char *sentence)
 	failures += !holds;
 }
 
-enum { WORDS_MAX = 24 };
+enum { WORDS_MAX = 64 };
 
 /* "a b c" to argv, with vrun in front; \1 stands for a blank inside a word. */
 static int split(char *text, char **argv)
@@ -230,6 +230,39 @@ static void test_walk(void)
 	refused("--list web", "--list: takes no arguments: 'web'");
 }
 
+/* Nothing in here sets a pointer, so plans can be compared as bytes. */
+static void test_order(void)
+{
+	static const char *const some[] = {
+		"--userns yes", "--until last", "--read-only", "--no-enter", "-m 64M", "--swap 1M", "--pids 5",
+		"--cpu-weight 7", "--cpus 1.5", "--virt uptime,mem", "--hide none", "--uptime 9", "--stop-timeout 3",
+		"--stop-signal HUP", "--tty no", "--share uts,ipc", "--xid 300", "--keep-env", "--cap-drop all",
+		"--cap-add chown", "--ccap userns", "--no-new-privs", "--seccomp none", "--ip host", "-v",
+	};
+	enum { N = sizeof(some) / sizeof(some[0]) };
+	_Static_assert(N == 25, "the steps below");
+	static struct plan first, other;
+	char line[1024], *argv[64];
+	bool same = true;
+
+	for (unsigned seed = 0; seed < 50; seed++) {
+		struct plan *p = seed ? &other : &first;
+
+		line[0] = '\0';
+		for (size_t i = 0; i < N; i++)  /* steps of 1 to 4 meet each of 25 once */
+			snprintf(line + strlen(line), sizeof(line) - strlen(line), "%s ",
+				 some[(i * (seed % 4 + 1) + seed) % N]);
+		strcat(line, "ls");
+		memset(p, 0, sizeof(*p));
+		opts_init(p);
+		opts_parse(p, split(line, argv), argv);
+		opts_check(p);
+		memset(&p->args, 0, sizeof(p->args));
+		same &= !memcmp(&first, p, sizeof(first));
+	}
+	is_true(same, "the order of options doesn't change the plan");
+}
+
 static const char *file_with(const char *text)
 {
 	static char path[] = "/tmp/vrun-unit-opts.XXXXXX";
@@ -337,6 +370,7 @@ int main(void)
 	test_table();
 	test_values();
 	test_walk();
+	test_order();
 	test_args_file();
 	test_check();
 	printf("1..%d\n", count);
