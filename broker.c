@@ -269,6 +269,8 @@ static int handle(struct request *q)
 	const struct seccomp_data *call = &q->notif->data;
 	bool native = call->arch == COMPAT_AUDIT_NATIVE;
 
+	if (!native && (!COMPAT_AUDIT_32 || call->arch != COMPAT_AUDIT_32))
+		return ENOSYS;
 	for (int i = 0; i < 6; i++)
 		q->arg[i] = native ? call->args[i] : (uint32_t)call->args[i];
 	for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++)

@@ -299,7 +299,11 @@ static void set_groups(struct identity *id, gid_t *list, size_t n)
 	id->n_groups = kept;
 }
 
-/* --groups, or for a user by name what /etc/group says, or none. */
+/*
+ * --groups and nothing else; or the main group, with what /etc/group says of a user by name. The main group is
+ * among them, as initgroups(3) has it: else a set-group-ID program would shake it off, and with it what files
+ * refuse to that group alone (CVE-2022-36109).
+ */
 static void resolve_groups(const struct plan *p, const char *member, struct span group, int group_err,
 			   struct identity *id)
 {
@@ -314,8 +318,10 @@ static void resolve_groups(const struct plan *p, const char *member, struct span
 		for (size_t i = 0; i < n; i++)
 			list[i] = (gid_t)resolve_group("--groups", &words[i], group, group_err, max_id(p));
 		free(words);
-	} else if (member) {
-		n = find_memberships(group, member, max_id(p), list, GROUPS_MAX);
+	} else {
+		list[n++] = id->gid;
+		if (member)
+			n += find_memberships(group, member, max_id(p), list + n, GROUPS_MAX - n);
 	}
 	set_groups(id, list, n);
 }
