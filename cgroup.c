@@ -19,6 +19,11 @@
  * Who wants to remove a dead guest first locks byte 1, then looks at byte 0; who claims locks byte 0, then
  * looks at byte 1: at least one of the two sees the other and steps back.
  *
+ * The caller's limits hold on the guest, too. Where the caller's v2 cgroup, or one above it, limits memory,
+ * CPU or I/O, the guest's directory goes below it instead of into /vrun. A limit on pids alone, which systemd
+ * sets on every unit, doesn't move it there (a service manager that stops the unit would signal the guest's
+ * processes one by one, behind the supervisor's back): its value is set on the guest's directory, too.
+ *
  * v1 hierarchies (hybrid hosts) get a directory vrun-XID below the caller's own one, where the plan needs a
  * controller that lives there: what limits the caller limits the guest, too.
  *
@@ -46,7 +51,7 @@ enum {
 };
 enum { EMPTY_WAIT_MS = 10000 }; /* how long undo waits for killed processes to be gone */
 
-static const char name_attr[] = "trusted.vrun.name.";
+static const char name_attr[] = "trusted.vrun.name.", supervisor_leaf[] = "vrun-supervisor";
 
 static const struct controller {
 	const char *v2, *v1;
@@ -374,6 +379,8 @@ static bool open_claim(int tree_fd, int register_fd, uint32_t xid, struct cgroup
 	cg->tree_fd = fcntl(tree_fd, F_DUPFD_CLOEXEC, 0);
 	cg->xid = xid;
 	cgroup_attr(cg, "user.vrun.name", cg->name, sizeof(cg->name));
+	if (cgroup_attr(cg, "trusted.vrun.pids", number, sizeof(number)) > 0)
+		cg->caller_pids = strtoull(number, NULL, 10);
 	place_dir(cg);
 	cgroup_refresh(cg);
 	if (cg->dir_fd >= 0) {
@@ -627,8 +634,13 @@ static void remove_guest(struct cgroup *cg)
 	cgroup_refresh(cg);
 	for (unsigned i = 0; i < cg->n_v1; i++)
 		remove_by_fd(cg->v1_dir_fd[i], below);
-	if (strncmp(cg->path, "/vrun/", 6))
+	if (strncmp(cg->path, "/vrun/", 6)) {
+		_cleanup_fd_ int parent_fd = cg->dir_fd >= 0 ? open_dir(cg->dir_fd, "..") : -1;
+
 		remove_by_fd(cg->dir_fd, below);
+		if (parent_fd >= 0)     /* EBUSY while a supervisor is in it */
+			unlinkat(parent_fd, supervisor_leaf, AT_REMOVEDIR);
+	}
 	if (register_fd < 0)
 		return;
 	snprintf(key, sizeof(key), "%s%s", name_attr, cg->name);
@@ -709,11 +721,14 @@ void cgroup_sweep(void)
 	free(xids);
 }
 
+static void step_back(struct cgroup *cg);
+
 void cgroup_undo(struct cgroup *cg)
 {
 	if (!cg->xid)
 		return;
 	remove_guest(cg);
+	step_back(cg);
 	cgroup_close(cg);
 	forget(cg);
 }
@@ -1011,24 +1026,81 @@ static void add_v1(struct cgroup *cg, const struct controller *c, pid_t supervis
 	make_usable(cg, i);
 }
 
+/* A directory with processes can't give its children controllers (no internal processes, cgroups(7)). With
+ * --cgroup self that process is us: into a leaf. Another's processes are not ours to move. */
+static void step_aside(struct cgroup *cg, const char *parent)
+{
+	_cleanup_fd_ int parent_fd = open_below(cg->tree_fd, parent);
+
+	if (parent_fd < 0 || (mkdirat(parent_fd, supervisor_leaf, 0755) && errno != EEXIST))
+		die_sys("--cgroup self: make %s/%s", parent, supervisor_leaf);
+	_cleanup_fd_ int leaf_fd = open_dir(parent_fd, supervisor_leaf);
+
+	if (leaf_fd < 0 || write_at(leaf_fd, "cgroup.procs", "0"))
+		die_sys("--cgroup self: move the supervisor into %s/%s", parent, supervisor_leaf);
+	cg->moved = true;
+}
+
+/* Back, if the others who needed it are gone as well. Never fails: systemd removes what it delegated. */
+static void step_back(struct cgroup *cg)
+{
+	char parent[sizeof(cg->path)], text[256], *save, word[32];
+	_cleanup_fd_ int parent_fd = -1;
+
+	if (!cg->moved)
+		return;
+	snprintf(parent, sizeof(parent), "%s", cg->path);
+	*strrchr(parent, '/') = '\0';
+	parent_fd = open_below(cg->tree_fd, parent);
+	if (parent_fd < 0 || read_at(parent_fd, "cgroup.subtree_control", text, sizeof(text)) < 0)
+		return;
+	for (char *c = strtok_r(text, " \n", &save); c; c = strtok_r(NULL, " \n", &save)) {
+		snprintf(word, sizeof(word), "-%s", c);
+		if (write_at(parent_fd, "cgroup.subtree_control", word))
+			return;
+	}
+	if (write_at(parent_fd, "cgroup.procs", "0") == 0)
+		unlinkat(parent_fd, supervisor_leaf, AT_REMOVEDIR);
+}
+
+/* Gives the guest's directory a v2 controller. Where it is only wished for, going without is no failure. */
+static void enable_controller(struct cgroup *cg, const struct controller *c, const char *parent, bool is_self,
+			      bool needed)
+{
+	if (enable_below(cg->tree_fd, parent, c->v2) == 0)
+		return;
+	if (errno == EBUSY && is_self && !cg->moved) {
+		step_aside(cg, parent);
+		if (enable_below(cg->tree_fd, parent, c->v2) == 0)
+			return;
+	}
+	if (!needed)
+		return;
+	if (errno == EBUSY)
+		die("%s: cgroup %s, which limits the guest, has other processes in it and so can't pass the %s "
+		    "controller on (systemd: Delegate=yes, and --cgroup self)", c->flag, parent, c->v2);
+	die_sys("%s: give the children of cgroup %s the %s controller", c->flag, parent, c->v2);
+}
+
 /* What the plan's limits need, in whichever hierarchy has it. */
 static void make_controllers(const struct plan *p, struct cgroup *cg, const char *parent, pid_t supervisor)
 {
+	bool is_self = p->context.cgroup && strcmp(p->context.cgroup, "self") == 0;
 	char available[256] = "";
 
 	for (size_t i = 0; i < N_CONTROLLERS; i++) {
 		const struct controller *c = &controllers[i];
 		bool needed = needs_controller(&p->limits, c->v2);
 
+		needed |= cg->caller_pids && strcmp(c->v2, "pids") == 0;
 		if ((!needed && !wants_controller(p, c->v2)) || has_v1(cg, c->v1))
 			continue;
 		if (!available[0] && read_at(cg->tree_fd, "cgroup.controllers", available, sizeof(available)) < 0)
 			die_sys("%s: read cgroup.controllers", c->flag);
-		if (!has_word(available, c->v2) && (needed || v1_root(c->v1) >= 0))
+		if (has_word(available, c->v2))
+			enable_controller(cg, c, parent, is_self, needed);
+		else if (needed || v1_root(c->v1) >= 0)
 			add_v1(cg, c, supervisor);
-		else if (has_word(available, c->v2) && enable_below(cg->tree_fd, parent, c->v2) && needed)
-			die_sys("%s: give the children of cgroup %s the %s controller%s", c->flag, parent, c->v2,
-				errno == EBUSY ? " (processes live in it)" : "");
 	}
 }
 
@@ -1129,10 +1201,71 @@ static void set_facts(const struct plan *p, struct cgroup *cg)
 	must_set_attr(cg, "user.vrun.flags", text);
 }
 
+/* Does this directory limit what is shared out by weight or amount? pids.max is the caller's concern. */
+static bool limits_here(int dir_fd)
+{
+	static const struct { const char *file, *none; } files[] = {
+		{ "memory.max", "max" }, { "memory.high", "max" }, { "memory.swap.max", "max" }, { "cpu.max", "max" },
+		{ "io.max", "" }, { "cpuset.cpus", "" }, { "cpuset.mems", "" },
+	};
+	char text[512];
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		if (read_at(dir_fd, files[i].file, text, sizeof(text)) < 0)
+			continue;       /* no such controller here, or the root, which has no limits */
+		text[strcspn(text, " \n")] = '\0';
+		if (strcmp(text, files[i].none))
+			return true;
+	}
+	return false;
+}
+
+/* Goes from the caller's own cgroup to the root. Sets cg->caller_pids. */
+static bool caller_is_limited(struct cgroup *cg, const char *own)
+{
+	char path[512], text[64];
+	bool limited = false;
+
+	snprintf(path, sizeof(path), "%s", own);
+	while (path[0] && path[1]) {
+		_cleanup_fd_ int fd = open_below(cg->tree_fd, path);
+		uint64_t pids;
+
+		if (fd < 0)
+			die_sys("open the caller's cgroup %s, to see its limits", path);
+		limited |= limits_here(fd);
+		if (read_at(fd, "pids.max", text, sizeof(text)) > 0) {
+			text[strcspn(text, "\n")] = '\0';
+			if (!parse_u64(text, 0, UINT64_MAX - 1, &pids) && (!cg->caller_pids || pids < cg->caller_pids))
+				cg->caller_pids = pids ? pids : 1;
+		}
+		*strrchr(path, '/') = '\0';
+	}
+	return limited;
+}
+
+/* Whose child the guest's directory is; NULL: /vrun. */
+static const char *choose_parent(const struct plan *p, struct cgroup *cg, char *own, size_t size)
+{
+	const char *asked = p->context.cgroup;
+	bool self = asked && strcmp(asked, "self") == 0, known = path_of(0, NULL, own, size);
+
+	if (asked && !self)
+		return asked;
+	if (!known && (self || getuid()))
+		die("--cgroup self: /proc/self/cgroup doesn't tell the caller's own cgroup");
+	if (self || getuid())
+		return own;
+	if (!known || !caller_is_limited(cg, own))
+		return NULL;
+	cg->caller_pids = 0;    /* below it, it holds of itself */
+	return own;
+}
+
 void cgroup_claim(struct plan *p, struct cgroup *cg)
 {
-	char own[400];
-	const char *parent = p->context.cgroup;
+	char own[400], number[24];
+	const char *parent;
 	mode_t mask = umask(022);
 	struct stat st;
 
@@ -1140,13 +1273,13 @@ void cgroup_claim(struct plan *p, struct cgroup *cg)
 	cg->tree_fd = open_cgroup2();
 	if (cg->tree_fd < 0)
 		die_sys("cgroup2: there is none, and none can be mounted (Linux 4.5)");
-	if ((parent && strcmp(parent, "self") == 0) || (!parent && getuid())) {
-		if (!path_of(0, NULL, own, sizeof(own)))
-			die("--cgroup self: the caller's own cgroup can't be told from /proc/self/cgroup");
-		parent = own;
-	}
+	parent = choose_parent(p, cg, own, sizeof(own));
 	claim_identity(p, cg);
 	set_facts(p, cg);
+	if (cg->caller_pids) {
+		snprintf(number, sizeof(number), "%llu", (unsigned long long)cg->caller_pids);
+		must_set_attr(cg, "trusted.vrun.pids", number);
+	}
 	make_controllers(p, cg, parent ? parent : "/vrun", 0);
 	if (parent)
 		make_dir(cg, parent);

@@ -493,6 +493,17 @@ static void apply_memory(const struct limits *l, const struct cgroup *cg)
 		die("--swap: this kernel counts no swap (CONFIG_SWAP, not swapaccount=0)");
 }
 
+/* The caller's own limit holds, whatever was asked for. */
+static void apply_pids(const struct limits *l, const struct cgroup *cg)
+{
+	uint64_t pids = l->pids;
+
+	if (cg->caller_pids && (!pids || pids > cg->caller_pids))
+		pids = cg->caller_pids;
+	if (pids)
+		put_number(find(cg, "pids"), "--pids", "pids.max", pids);
+}
+
 static void apply_cpu_quota(const struct limits *l, const struct cgroup *cg)
 {
 	struct where w = find(cg, "cpu");
@@ -635,8 +646,7 @@ void limits_apply(const struct plan *p, struct cgroup *cg)
 	const struct limits *l = &p->limits;
 
 	apply_memory(l, cg);
-	if (l->pids)
-		put_number(find(cg, "pids"), "--pids", "pids.max", l->pids);
+	apply_pids(l, cg);
 	apply_cpu_quota(l, cg);
 	apply_cpu_weight(l, cg);
 	apply_cpuset(l, cg);

@@ -371,6 +371,8 @@ struct cgroup {                         /* plain data: travels in the supervisor
 	int v1_tasks_fd[CGROUP_V1_MAX]; /* their `tasks`, opened for writing */
 	char v1_name[CGROUP_V1_MAX][16];/* "memory", "cpu", ... */
 	unsigned n_v1;
+	uint64_t caller_pids;           /* pids limit of the caller's own v2 cgroup, kept by a guest elsewhere; 0: none */
+	bool moved;                     /* --cgroup self: the supervisor went into a leaf of its own */
 	uint32_t xid;
 	uint64_t id;                    /* inode of dir_fd: the cgroup id */
 	char name[NAME_MAX_LEN + 1];
