@@ -169,21 +169,21 @@ static const char *opts_parse_join(void *target, const char *arg)
 static const char *opts_parse_userns(void *target, const char *arg)
 {
 	bool yes;
-	const char *why = parse_bool_word(arg, "yes", "no", &yes);
 
-	if (!why)
-		((struct context *)target)->userns = yes ? YES : NO;
-	return why;
+	if (parse_bool_word(arg, "yes", "no", &yes))
+		return "neither yes nor no";
+	((struct context *)target)->userns = yes ? YES : NO;
+	return NULL;
 }
 
 static const char *opts_parse_until(void *target, const char *arg)
 {
 	bool command;
-	const char *why = parse_bool_word(arg, "command", "last", &command);
 
-	if (!why)
-		((struct context *)target)->until = command ? UNTIL_COMMAND : UNTIL_LAST;
-	return why;
+	if (parse_bool_word(arg, "command", "last", &command))
+		return "neither command nor last";
+	((struct context *)target)->until = command ? UNTIL_COMMAND : UNTIL_LAST;
+	return NULL;
 }
 
 /* A path below the cgroup root; "..": out of what the caller may use. */
@@ -280,11 +280,11 @@ static const char *opts_parse_status_fd(void *target, const char *arg)
 static const char *opts_parse_on_reboot(void *target, const char *arg)
 {
 	bool restart;
-	const char *why = parse_bool_word(arg, "restart", "exit", &restart);
 
-	if (!why)
-		((struct control *)target)->on_reboot = restart ? REBOOT_RESTART : REBOOT_EXIT;
-	return why;
+	if (parse_bool_word(arg, "restart", "exit", &restart))
+		return "neither restart nor exit";
+	((struct control *)target)->on_reboot = restart ? REBOOT_RESTART : REBOOT_EXIT;
+	return NULL;
 }
 
 static const char *opts_parse_signal(void *target, const char *arg)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Any words as argv, any text as --args-file: a plan that holds together, or an error. The words end in a
- * newline each, the text begins after the first NUL. */
+ * newline each, the text begins after the first NUL; a first byte above 0x7f is an option of the table. */
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -42,7 +42,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	text[size] = text[size + 1] = '\0';
 	file_text = text + strlen(text) + (strlen(text) < size);
 	while (argc < 63 && (word = strsep(&rest, "\n")))
-		argv[argc++] = word;
+		argv[argc++] = !(*word & 0x80) ? word :
+			xasprintf("--%s=%s", table[(*word & 0x7f) % N_OPTIONS].name, word + 1);
 	if (setjmp(dead))
 		return 0;
 	opts_init(&p);
