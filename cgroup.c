@@ -55,13 +55,14 @@ static const char name_attr[] = "trusted.vrun.name.", supervisor_leaf[] = "vrun-
 
 static const struct controller {
 	const char *v2, *v1;
+	const char *v1_file;    /* in a v1 root that has it; NULL: there is none */
 	const char *flag;       /* what asks for it, in messages */
 } controllers[] = {
-	{ "memory", "memory", "--memory" },
-	{ "pids", "pids", "--pids" },
-	{ "cpu", "cpu", "--cpus, --cpu-rate, --cpu-weight" },
-	{ "cpuset", "cpuset", "--cpuset" },
-	{ "io", "blkio", "--io" },
+	{ "memory", "memory", "memory.usage_in_bytes", "--memory" },
+	{ "pids", "pids", NULL, "--pids" },
+	{ "cpu", "cpu", "cpu.shares", "--cpus, --cpu-rate, --cpu-weight" },
+	{ "cpuset", "cpuset", "cpuset.cpus", "--cpuset" },
+	{ "io", "blkio", "blkio.reset_stats", "--io" },
 };
 enum { N_CONTROLLERS = sizeof(controllers) / sizeof(controllers[0]) };
 
@@ -128,6 +129,30 @@ static int open_mounted(const char *type, const char *controller)
 	return fd;
 }
 
+/* Where nearly every host with v1 has it: 5 us instead of 60 for a look through the mount table. */
+static int open_usual_v1(const char *controller)
+{
+	char path[48];
+	struct statfs sfs;
+	struct stat st;
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/fs/cgroup/%s", controller);
+	for (size_t i = 0; i < N_CONTROLLERS; i++) {
+		const struct controller *c = &controllers[i];
+
+		if (strcmp(c->v1, controller) || !c->v1_file)
+			continue;
+		fd = open_dir(AT_FDCWD, path);
+		/* inode 1: the hierarchy's root, not a part of it */
+		if (fd >= 0 && fstatfs(fd, &sfs) == 0 && sfs.f_type == CGROUP_SUPER_MAGIC && fstat(fd, &st) == 0 &&
+		    st.st_ino == 1 && faccessat(fd, c->v1_file, F_OK, 0) == 0)
+			return fd;
+		close_fd(&fd);
+	}
+	return -1;
+}
+
 /* The v1 hierarchy that has a controller; kept open, since a verb asks for every guest. */
 static int v1_root(const char *controller)
 {
@@ -138,8 +163,10 @@ static int v1_root(const char *controller)
 		if (strcmp(cache[i].name, controller) == 0)
 			return cache[i].fd;
 	}
-	int fd = open_mounted("cgroup", controller);
+	int fd = open_usual_v1(controller);
 
+	if (fd < 0)
+		fd = open_mounted("cgroup", controller);
 	if (fd >= 0 && n < CGROUP_V1_MAX) {
 		snprintf(cache[n].name, sizeof(cache[n].name), "%s", controller);
 		cache[n++].fd = fd;
@@ -623,7 +650,8 @@ static void remove_guest(struct cgroup *cg)
 
 	snprintf(number, sizeof(number), "%u", cg->xid);
 	snprintf(below, sizeof(below), "vrun-%u", cg->xid);
-	if (cg->dir_fd >= 0 && (remove_tree(cg->dir_fd, "payload", DEPTH) || remove_tree(cg->dir_fd, "broker", 0))) {
+	if (cg->dir_fd >= 0 && (remove_tree(cg->dir_fd, "payload", DEPTH) ||
+				(cg->broker_fd >= 0 && remove_tree(cg->dir_fd, "broker", 0)))) {
 		kill_all(cg->dir_fd, -1);
 		if (!wait_event(cg->dir_fd, "populated 0", EMPTY_WAIT_MS))
 			note("guest %s: %u processes can't be killed; its cgroup %s stays", cg->name,
@@ -657,23 +685,29 @@ static void remove_guest(struct cgroup *cg)
 /* Removes a guest whose supervisor is dead; true if it (or anybody else) did. */
 static bool sweep_one(int tree_fd, int register_fd, uint32_t xid)
 {
-	_cleanup_fd_ int lock_fd = -1;
+	_cleanup_fd_ int claim_fd = -1, lock_fd = -1;
 	struct cgroup cg;
+	char path[16];
 	bool dead;
 
 	if (xid == own_xid)
 		return false;
-	if (!open_claim(tree_fd, register_fd, xid, &cg))
+	/* nearly always it is alive: found out in four calls */
+	snprintf(path, sizeof(path), "%u", xid);
+	claim_fd = open_dir(register_fd, path);
+	if (claim_fd < 0)
 		return errno == ENOENT;
-	lock_fd = open_lock(cg.claim_fd);
-	dead = lock_fd >= 0 && set_lock(lock_fd, LOCK_SWEEP) == 0 && get_lock(lock_fd, LOCK_ALIVE) == 0;
+	lock_fd = is_roots_dir(claim_fd) ? open_lock(claim_fd) : -1;
+	if (lock_fd < 0 || get_lock(lock_fd, LOCK_ALIVE) || set_lock(lock_fd, LOCK_SWEEP))
+		return false;
+	dead = get_lock(lock_fd, LOCK_ALIVE) == 0 && open_claim(tree_fd, register_fd, xid, &cg);
 	if (dead) {
 		if (events_populated(cg.dir_fd))
 			note("guest %s: its supervisor was killed; what was left of it is removed",
 			     cg.name[0] ? cg.name : "that was about to start");
 		remove_guest(&cg);
+		cgroup_close(&cg);
 	}
-	cgroup_close(&cg);
 	return dead;
 }
 
