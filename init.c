@@ -407,6 +407,10 @@ static void init_release(const struct init *in)
 {
 	for (int fd = 0; fd < 3; fd++)
 		dup2(in->signal_fd, fd);
+	/* cmdline, unlike the rest of /proc/1, asks for no right to trace: it would tell host paths and arguments. */
+	memset(in->args->args_area, 0, in->args->args_len);
+	snprintf(in->args->args_area, in->args->args_len, "init");
+	prctl(PR_SET_NAME, "init");
 }
 
 static _Noreturn void init_loop(struct init *in)

@@ -71,7 +71,8 @@ static bool in_foreground(const struct tty *t)
 
 void tty_check(const struct plan *p, struct tty *t)
 {
-	bool is_tty[3], all = p->control.tty == TTY_YES;
+	/* An init program lives on its console, with or without a terminal here: its words go to our stdout. */
+	bool is_tty[3], asked = p->control.tty == TTY_YES, all = asked || p->context.init;
 	int first = -1;
 
 	t->master_fd = t->slave_fd = t->in_fd = t->out_fd = t->term_fd = -1;
@@ -87,7 +88,7 @@ void tty_check(const struct plan *p, struct tty *t)
 	t->shared = !is_tty[0] || !is_tty[1];
 	if (first >= 0)
 		t->term_fd = open_again(first);
-	t->in_fd = all && !is_tty[0] ? 0 : t->term_fd;
+	t->in_fd = asked && !is_tty[0] ? 0 : t->term_fd;
 	if (is_tty[1] || (is_tty[2] && !all))
 		t->out_fd = is_tty[1] ? 1 : 2;
 	else

@@ -645,14 +645,18 @@ static void release_stdio(const struct plan *p, const struct supervisor *s)
 }
 
 /* The order, from here to the running guest. */
-static _Noreturn void guest_enter(struct plan *p, const char *caller_cwd)
+static _Noreturn void guest_enter(struct plan *p, const char *caller_cwd, char **argv)
 {
 	struct run r = {
 		.plan = p, .sup = &sup,
 		.build = { .userns_fd = -1, .pidns_fd = -1, .cgroup_fd = -1, .pty_master_fd = -1, .pty_slave_fd = -1 },
 		.init = { .plan = p, .tty = &sup.tty, .caller_cwd = caller_cwd, .caller_env = environ,
-			  .pty_slave_fd = -1, .kill_fd = -1, .ro_self_fd = -1 },
+			  .pty_slave_fd = -1, .kill_fd = -1, .ro_self_fd = -1, .args_area = argv[0] },
 	};
+
+	/* The kernel lays the strings of argv out one after the other (fs/exec.c). */
+	for (char **a = argv; *a; a++)
+		r.init.args_len = (size_t)(*a + strlen(*a) + 1 - argv[0]);
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, r.ctl_fd) < 0 ||
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, r.go_fd) < 0 || pipe2(r.error_fd, O_CLOEXEC) < 0)
@@ -747,7 +751,7 @@ static void check_pid_file(struct plan *p)
 	free(dir);
 }
 
-static _Noreturn void run_guest(struct plan *p)
+static _Noreturn void run_guest(struct plan *p, char **argv)
 {
 	char *cwd = getcwd(NULL, 0);
 
@@ -756,7 +760,7 @@ static _Noreturn void run_guest(struct plan *p)
 	check(p);
 	supervisor_init(&sup, p);
 	caps_regain();
-	guest_enter(p, cwd);
+	guest_enter(p, cwd, argv);
 }
 
 static void role(int argc, char **argv)
@@ -819,7 +823,7 @@ int main(int argc, char **argv)
 	case VERB_CHECK:
 		return check_run(&plan);
 	case VERB_RUN:
-		run_guest(&plan);
+		run_guest(&plan, argv);
 	default:
 		return guests_verb(&plan);
 	}

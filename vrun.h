@@ -643,6 +643,7 @@ struct init_args {
 	sigset_t caller_mask;
 	const char *caller_cwd;
 	char **caller_env;
+	char *args_area; size_t args_len;       /* our own argv on the stack: what /proc/1/cmdline would show the guest */
 	int kill_fd;            /* --share pid: cgroup.kill of the payload, else -1 */
 	int ro_self_fd;         /* --userns no: a sealed copy of vrun, for the stage before the last exec; else -1 */
 	bool entered;           /* not init, but the helper of one entered command */
