@@ -163,34 +163,38 @@ static int proc_mount(int pidns_fd)
 	return sys_fsmount(fs_fd, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 }
 
-struct proc_job { int fd, error; };
-
 static int proc_helper(void *arg)
 {
-	struct proc_job *job = arg;
+	const int *slot = arg;
+	int fd = proc_mount(-1);
 
-	job->fd = proc_mount(-1);
-	job->error = errno;
+	if (fd < 0 || dup3(fd, *slot, O_CLOEXEC) < 0)
+		_exit(errno);
+	close(fd);
 	_exit(0);
 }
 
-/* Until Linux 6.17 a procfs shows the pid namespace of the process that mounts it, so one is born in there: with our
- * memory and descriptors, while we stand still. */
+/* Until Linux 6.17 a procfs shows the pid namespace of the process that mounts it, so one is born in there, with our
+ * descriptors, while we stand still. Not with our memory: that is EINVAL before Linux 6.3 where a time namespace
+ * waits for the next child. */
 static int proc_mount_by_helper(int pidns_fd)
 {
 	static char stack[16384] __attribute__((aligned(16)));
-	struct proc_job job = { .fd = -1 };
+	int slot = fcntl(pidns_fd, F_DUPFD_CLOEXEC, 3), status;
 	pid_t pid;
 
-	if (setns(pidns_fd, CLONE_NEWPID) < 0)
+	if (slot < 0 || setns(pidns_fd, CLONE_NEWPID) < 0)
 		return -1;
-	pid = clone(proc_helper, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, &job);
+	pid = clone(proc_helper, stack + sizeof(stack), CLONE_VFORK | CLONE_FILES | SIGCHLD, &slot);
 	if (pid < 0)
 		return -1;
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	errno = job.error;
-	return job.fd;
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -1;
+	if (status == 0)
+		return slot;
+	errno = WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
+	return -1;
 }
 
 int guestfs_proc(const struct build *b)
