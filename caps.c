@@ -12,9 +12,9 @@
  * user namespace, so most capabilities of the guest reach nothing there, and a smaller bound only makes exec of
  * files with file capabilities fail (execve(2), EPERM: "a capability-dumb binary"; capabilities(7)).
  *
- * Securebits stay 0. SECBIT_NOROOT would take guest root's capabilities at exec; locking KEEP_CAPS or
+ * Securebits are cleared. SECBIT_NOROOT would take guest root's capabilities at exec; locking KEEP_CAPS or
  * NO_CAP_AMBIENT_RAISE breaks daemons that change their user (systemd's AmbientCapabilities=, named, chronyd)
- * and adds nothing: neither can give what the bound has not. What helps is to prove that they are 0: a caller's
+ * and adds nothing: neither can give what the bound has not. What helps is to prove that they are clear: a caller's
  * NO_SETUID_FIXUP would make setuid(2) in the guest keep its capabilities.
  *
  * Names of users and groups are looked up in the guest's own files, which a hostile guest wrote: identity.c.
@@ -362,13 +362,16 @@ void caps_check(struct plan *p)
 
 /* ---- guest init ---- */
 
+/* The even bits change how ids and capabilities work; the odd ones only lock the even ones as they are. */
+enum { SECUREBITS_EVEN = 0x55 };
+
 static void clear_securebits(void)
 {
 	int bits = prctl(PR_GET_SECUREBITS, 0, 0, 0, 0);
 
 	if (bits < 0)
 		die_sys("PR_GET_SECUREBITS");
-	if (bits != 0 && prctl(PR_SET_SECUREBITS, 0, 0, 0, 0) < 0)
+	if (bits & SECUREBITS_EVEN && prctl(PR_SET_SECUREBITS, bits & ~SECUREBITS_EVEN, 0, 0, 0) < 0)
 		die_sys("vrun was started with locked securebits %#x, with which ids and capabilities "
 			"in the guest would not change as they should", bits);
 }
@@ -451,8 +454,8 @@ static void prove_caps(const struct plan *p, uint64_t keep, uint64_t ambient)
 		die("capabilities are not as planned: permitted %#" PRIx64 ", effective %#" PRIx64
 		    ", inheritable %#" PRIx64 ", ambient %#" PRIx64 ", bounding %#" PRIx64, now.permitted,
 		    now.effective, now.inheritable, ambient_set(), bounding_set());
-	if (prctl(PR_GET_SECUREBITS, 0, 0, 0, 0) != 0)
-		die("securebits are not 0");
+	if (prctl(PR_GET_SECUREBITS, 0, 0, 0, 0) & SECUREBITS_EVEN)
+		die("securebits are not clear");
 	if (p->rights.no_new_privs && prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
 		die("--no-new-privs: is not set");
 }

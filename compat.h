@@ -120,7 +120,7 @@ enum { FSCONFIG_SET_FLAG, FSCONFIG_SET_STRING, FSCONFIG_SET_BINARY, FSCONFIG_SET
 #endif
 #endif
 #ifndef __NR_quotactl_fd
-#define __NR_quotactl_fd -1                     /* 5.14 */
+#define __NR_quotactl_fd 443                    /* 5.14 */
 #endif
 #ifndef __NR_create_module
 #define __NR_create_module -1
