@@ -1329,6 +1329,16 @@ void cgroup_claim(struct plan *p, struct cgroup *cg)
 	umask(mask);
 }
 
+void cgroup_delegate(const struct cgroup *cg, uint32_t id_base)
+{
+	/* What cgroup-v2.rst's "Model of Delegation" names: the directory and these files, no limit among them. */
+	static const char *const files[] = { "", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control" };
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		if (fchownat(cg->payload_fd, files[i], id_base, id_base, AT_EMPTY_PATH) < 0)
+			die_sys("--init: give the inner cgroup's %s to the guest", *files[i] ? files[i] : "directory");
+}
+
 int cgroup_broker(struct cgroup *cg)
 {
 	mode_t mask = umask(022);

@@ -86,6 +86,7 @@ static bool has_sysctl(const struct plan *p) { return p->limits.n_sysctl > 0; }
 static bool brokered(const struct plan *p) { return seccomp_notifies(p); }
 /* Where our own init isn't what all the guest's processes hang on. */
 static bool needs_guard(const struct plan *p) { return p->context.init || !own(p, NS_PID); }
+static bool is_init(const struct plan *p) { return p->context.init; }
 static bool needs_copy(const struct plan *p) { return !has_userns(p); }
 
 /* ---- the supervisor's steps ---- */
@@ -103,6 +104,7 @@ static void claim(struct run *r)
 
 static void limit(struct run *r) { limits_apply(r->plan, &r->sup->cg); }
 static void open_view(struct run *r) { procvirt_open(r->plan, &r->sup->cg, &r->sup->view); }
+static void delegate(struct run *r) { cgroup_delegate(&r->sup->cg, r->id_base); }
 static void filter_addresses(struct run *r) { net_apply(r->plan, &r->sup->cg, &r->sup->net); }
 static void guard(struct run *r) { supervise_guard(r->sup); }
 
@@ -465,6 +467,7 @@ static const struct step supervisor_steps[] = {
 	{ "claim the context id and the name; make its cgroup", "cgroup2; Linux 4.5", always, claim },
 	{ "write its limits", "the limits' cgroup controllers", always, limit },
 	{ "make the guest's view of uptime, memory, CPUs and load (FUSE)", "Linux 5.2", has_view, open_view },
+	{ "delegate the inner cgroup to the guest's init", "", is_init, delegate },
 	{ "load or find the address programs, attach them, fill their configuration", "CONFIG_CGROUP_BPF", ip_list,
 	  filter_addresses },
 	{ "make a sealed copy of vrun for the guest's first exec", "Linux 3.17", needs_copy, copy_self },

@@ -384,6 +384,7 @@ void cgroup_sweep(void);
 void cgroup_claim(struct plan *p, struct cgroup *cg);   /* xid and name, atomically; directories; attributes */
 void cgroup_publish(struct cgroup *cg, pid_t init, int ctl_fd, const struct plan *p);   /* attributes known late */
 void cgroup_enter(const struct cgroup *cg);     /* guest init, single-threaded: "0" to each v1 `tasks` */
+void cgroup_delegate(const struct cgroup *cg, uint32_t id_base);        /* --init: the payload is the guest's to divide */
 int cgroup_broker(struct cgroup *cg);   /* makes the broker's leaf on first use; its fd */
 bool cgroup_populated(const struct cgroup *cg);
 unsigned cgroup_count(const struct cgroup *cg); /* processes in the payload */
