@@ -550,7 +550,7 @@ static void time_numbers(const struct view *v, struct numbers *n)
 
 /* ---- the files ---- */
 
-enum { FRESH_MS = 100, HOST_FILE_MAX = 16 << 20 };
+enum { FRESH_MS = 100, HOST_FILE_MAX = 16 << 20, PAGE = 4096 };
 
 static size_t render_online(char *buf, size_t room, const struct numbers *n, const char *host)
 {
@@ -570,19 +570,20 @@ static const struct view_file {
 	const char *path;               /* in the guest */
 	const char *host;               /* the template, below the host's /proc; NULL: none is needed */
 	unsigned virt, numbers;
+	bool grows;                     /* counters, which get more digits */
 	size_t (*render)(char *buf, size_t room, const struct numbers *n, const char *host);
 } view_files[VIEW_FILES] = {
-	{ "meminfo", "/proc/meminfo", "meminfo", VIRT_MEM, N_MEMORY, views_render_meminfo },
-	{ "swaps", "/proc/swaps", "swaps", VIRT_MEM, N_MEMORY, views_render_swaps },
-	{ "vmstat", "/proc/vmstat", "vmstat", VIRT_MEM, N_MEMORY, views_render_vmstat },
-	{ "stat", "/proc/stat", "stat", VIRT_CPU, N_CPU | N_TASKS, views_render_stat },
-	{ "cpuinfo", "/proc/cpuinfo", "cpuinfo", VIRT_CPU, N_CPU, views_render_cpuinfo },
-	{ "uptime", "/proc/uptime", NULL, VIRT_CPU, N_CPU, views_render_uptime },
-	{ "diskstats", "/proc/diskstats", "diskstats", VIRT_CPU, N_DISK, views_render_diskstats },
-	{ "loadavg", "/proc/loadavg", NULL, VIRT_LOAD, N_TASKS, views_render_loadavg },
-	{ "online", "/sys/devices/system/cpu/online", NULL, VIRT_CPU, N_CPU, render_online },
-	{ "possible", "/sys/devices/system/cpu/possible", NULL, VIRT_CPU, N_CPU, render_allowed },
-	{ "present", "/sys/devices/system/cpu/present", NULL, VIRT_CPU, N_CPU, render_allowed },
+	{ "meminfo", "/proc/meminfo", "meminfo", VIRT_MEM, N_MEMORY, false, views_render_meminfo },
+	{ "swaps", "/proc/swaps", "swaps", VIRT_MEM, N_MEMORY, false, views_render_swaps },
+	{ "vmstat", "/proc/vmstat", "vmstat", VIRT_MEM, N_MEMORY, true, views_render_vmstat },
+	{ "stat", "/proc/stat", "stat", VIRT_CPU, N_CPU | N_TASKS, true, views_render_stat },
+	{ "cpuinfo", "/proc/cpuinfo", "cpuinfo", VIRT_CPU, N_CPU, false, views_render_cpuinfo },
+	{ "uptime", "/proc/uptime", NULL, VIRT_CPU, N_CPU, true, views_render_uptime },
+	{ "diskstats", "/proc/diskstats", "diskstats", VIRT_CPU, N_DISK, true, views_render_diskstats },
+	{ "loadavg", "/proc/loadavg", NULL, VIRT_LOAD, N_TASKS, true, views_render_loadavg },
+	{ "online", "/sys/devices/system/cpu/online", NULL, VIRT_CPU, N_CPU, false, render_online },
+	{ "possible", "/sys/devices/system/cpu/possible", NULL, VIRT_CPU, N_CPU, false, render_allowed },
+	{ "present", "/sys/devices/system/cpu/present", NULL, VIRT_CPU, N_CPU, false, render_allowed },
 };
 
 /* What was last served. Not part of struct view: after the supervisor's exec it is made anew. */
@@ -646,9 +647,37 @@ static char *render(const struct view *v, const struct view_file *f, size_t *len
 	return text;
 }
 
+/*
+ * A file's size stays: who has read all of one generation reads once more, to see the end, and would get the last bytes
+ * of the next one if that were longer. So a file that got shorter keeps its size, and one whose numbers grow gets some
+ * more than it needs: blanks at the end of its last line, where no parser minds them. Within a page, if it fits.
+ */
+static size_t size_for(size_t len, size_t told, bool grows)
+{
+	size_t more = (len + 32 + len / 16 + 63) / 64 * 64;
+
+	if (len <= told)
+		return told;
+	if (!grows)
+		return len;
+	return len <= PAGE && more > PAGE ? PAGE : more;
+}
+
+static char *pad(char *text, size_t *len, size_t size)
+{
+	char *more = *len && size > *len ? realloc(text, size) : NULL;
+
+	if (!more)
+		return text;
+	memset(more + *len - 1, ' ', size - *len);
+	more[size - 1] = '\n';
+	*len = size;
+	return more;
+}
+
 /* A text that says the same is the same generation: the kernel keeps its pages. If there's no source or no memory, the
  * last one stands. */
-static void renew(const struct view *v, size_t i, uint64_t now_ns)
+static void renew(struct view *v, size_t i, uint64_t now_ns)
 {
 	struct generation *g = &generations[i];
 	uint64_t real = (uint64_t)clock_ns(CLOCK_REALTIME);
@@ -658,6 +687,8 @@ static void renew(const struct view *v, size_t i, uint64_t now_ns)
 	g->made_ns = now_ns;
 	if (!text)
 		return;
+	text = pad(text, &len, size_for(len, v->told_size[i], view_files[i].grows));
+	v->told_size[i] = (uint32_t)len;
 	if (g->text && len == g->size && !memcmp(g->text, text, len)) {
 		free(text);
 		return;
@@ -683,22 +714,6 @@ static void see_pid(struct view *v, uint32_t pid)
 		v->last_pid = (uint32_t)last;
 }
 
-/* In a moment of the start the kernel may know a size from before our exec: the lines that fit, and no half one. */
-static void cut_to(struct generation *g, size_t told)
-{
-	char *text = realloc(g->text, told + 1);
-	size_t end = told < g->size ? told : g->size;
-
-	if (!text)
-		return;
-	if (end < g->size)
-		while (end && text[end - 1] != '\n')
-			end--;
-	memset(text + end, '\n', told - end);
-	g->text = text;
-	g->size = told;
-}
-
 static void look(void *context, size_t i, uint32_t pid, bool fresh, struct fuse_file *f)
 {
 	struct view *v = context;
@@ -709,11 +724,7 @@ static void look(void *context, size_t i, uint32_t pid, bool fresh, struct fuse_
 		if (fresh && view_files[i].numbers & N_TASKS)
 			see_pid(v, pid);
 		renew(v, i, now);
-		if (!fresh && g->text && v->told_size[i] != g->size)
-			cut_to(g, v->told_size[i]);
 	}
-	if (fresh)
-		v->told_size[i] = (uint32_t)g->size;
 	*f = (struct fuse_file){
 		.text = g->text, .size = g->text ? g->size : 0, .mtime_ns = g->mtime_ns,
 		.valid_ns = g->made_ns + valid > now ? g->made_ns + valid - now : 0,

@@ -279,7 +279,7 @@ struct view {                           /* plain data: travels in the supervisor
 	struct view_source memory, cpu, cpuset, io;
 	int64_t monotonic_ns, boottime_ns;      /* offsets of the guest's clocks */
 	uint64_t user_base_us, system_base_us, nice_base_us;    /* its cgroup's time when it started (restart) */
-	uint32_t told_size[VIEW_FILES]; /* what the kernel believes */
+	uint32_t told_size[VIEW_FILES]; /* which never shrinks */
 	uint32_t last_pid;              /* highest seen, on the guest's numbers */
 };
 
