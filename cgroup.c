@@ -682,6 +682,8 @@ static void remove_guest(struct cgroup *cg)
 	unlinkat(cg->tree_fd, "vrun", AT_REMOVEDIR);    /* EBUSY while there are others */
 }
 
+void (*cgroup_dead)(int dir_fd);
+
 /* Removes a guest whose supervisor is dead; true if it (or anybody else) did. */
 static bool sweep_one(int tree_fd, int register_fd, uint32_t xid)
 {
@@ -705,6 +707,8 @@ static bool sweep_one(int tree_fd, int register_fd, uint32_t xid)
 		if (events_populated(cg.dir_fd))
 			note("guest %s: its supervisor was killed; what was left of it is removed",
 			     cg.name[0] ? cg.name : "that was about to start");
+		if (cgroup_dead && cg.dir_fd >= 0)
+			cgroup_dead(cg.dir_fd);
 		remove_guest(&cg);
 		cgroup_close(&cg);
 	}

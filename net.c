@@ -252,7 +252,7 @@ static const char *add_peer(struct net *n, const char *arg, bool deny)
 	for (size_t i = 0; i < n->n_peer; i++)
 		same += n->peer[i].family == q.family;
 	if (same >= (q.family == AF_INET ? NET_PEER4_MAX : NET_PEER6_MAX))
-		return q.family == AF_INET ? "more than 16 IPv4 peers" : "more than 8 IPv6 peers";
+		return q.family == AF_INET ? "more than 8 IPv4 peers" : "more than 8 IPv6 peers";
 	n->peer = xrealloc_array(n->peer, n->n_peer + 1, sizeof(q));
 	n->peer[n->n_peer++] = q;
 	return NULL;
@@ -552,7 +552,7 @@ static int load_program(const struct set *s, enum net_hook h)
 	size_t n = netprog_compile(h, s->errnos, code);
 	union bpf_attr a = {
 		.prog_type = netprog_hook[h].prog_type, .expected_attach_type = netprog_hook[h].attach_type,
-		.insns = (uintptr_t)code, .insn_cnt = (uint32_t)n, .license = (uintptr_t)"ISC",
+		.insns = (uintptr_t)code, .insn_cnt = (uint32_t)n, .license = (uintptr_t)"Dual BSD/GPL",
 	};
 
 	for (size_t i = 0; i < n; i++)
@@ -620,7 +620,7 @@ static void close_set(struct set *s)
 
 /* The set that the guest with this cgroup directory uses. Trusted: made by root, and under the name of this very
  * build (another version's programs would read another configuration). */
-static bool take_set(struct set *s, int cgroup_fd, bool any_name)
+static bool take_set(struct set *s, int cgroup_fd)
 {
 	struct bpf_prog_info info = { 0 };
 	struct bpf_map_info map_info;
@@ -638,7 +638,7 @@ static bool take_set(struct set *s, int cgroup_fd, bool any_name)
 		close_fd(&s->prog_fd[NET_CREATE]);
 		s->prog_fd[NET_CREATE] = by_id(BPF_PROG_GET_FD_BY_ID, ids[i]);
 		if (s->prog_fd[NET_CREATE] < 0 || object_info(s->prog_fd[NET_CREATE], &info, sizeof(info)) < 0 ||
-		    info.created_by_uid != 0 || (any_name ? strncmp(info.name, "vr", 2) : strcmp(info.name, name)))
+		    info.created_by_uid != 0 || strcmp(info.name, name) != 0)
 			continue;
 		for (size_t m = 0; m < info.nr_map_ids && m < NET_MAPS + 2; m++) {
 			int fd = by_id(BPF_MAP_GET_FD_BY_ID, maps[m]);
@@ -680,7 +680,7 @@ static bool find_set(struct set *s, int cgroup_fd)
 		if (e->d_type != DT_DIR || *e->d_name == '.')
 			continue;
 		fd = openat(parent_fd, e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		found = fd >= 0 && take_set(s, fd, false);
+		found = fd >= 0 && take_set(s, fd);
 	}
 	closedir(d);
 	return found;
@@ -807,17 +807,17 @@ static unsigned host_prefix(const struct addr *a, const struct ifaddrs *host)
 static void fill_slot4(struct net_slot4 *s, const struct addr *a, unsigned plen)
 {
 	s->lo = ntohl(word(a->ip));
-	s->hi = ntohl(word(a->ip_to));
+	s->count = ntohl(word(a->ip_to)) - s->lo + 1;
 	s->addr = word(a->ip);
 	s->mask = mask4(plen);
-	s->broadcast = plen < 31 ? s->addr | ~s->mask : htonl(INADDR_BROADCAST);
+	s->broadcast = plen < 31 ? ntohl(s->addr | ~s->mask) : INADDR_BROADCAST;
 }
 
 static void fill_slot6(struct net_slot6 *s, const struct addr *a, unsigned plen)
 {
 	s->net = half(a->ip);
 	s->lo = half(a->ip + 8);
-	s->hi = half(a->ip_to + 8);
+	s->more = half(a->ip_to + 8) - s->lo;
 	s->mask_hi = mask_hi(plen);
 	s->mask_lo = mask_lo(plen);
 	memcpy(s->addr, a->ip, 16);
@@ -834,20 +834,25 @@ static void fill_peers(struct net_config *c, const struct net *n)
 				continue;
 			c->flags |= NET_PEERS | (deny ? 0 : NET_ALLOWED_ONLY);
 			if (q->family == AF_INET)
-				c->peer4[c->n_peer4++] = (struct net_peer4){ word(q->ip), mask4(q->plen), htons(q->port), q->deny };
+				c->peer4[c->n_peer4++] = (struct net_peer4){ word(q->ip), mask4(q->plen), htons(q->port),
+					q->port ? 0xffff : 0, q->deny };
 			else
 				c->peer6[c->n_peer6++] = (struct net_peer6){ half(q->ip), half(q->ip + 8), mask_hi(q->plen),
-					mask_lo(q->plen), htons(q->port), q->deny };
+					mask_lo(q->plen), htons(q->port), q->port ? 0xffff : 0, q->deny };
 		}
 }
 
-/* Slots that hold nothing match nothing: they end before they begin. */
+/* What holds nothing matches nothing. */
 static void empty_slots(struct net_config *c)
 {
 	for (size_t i = c->n_v4; i < NET_V4_MAX; i++)
-		c->v4[i] = (struct net_slot4){ .lo = 1, .broadcast = htonl(INADDR_BROADCAST) };
+		c->v4[i] = (struct net_slot4){ .addr = ~0U, .mask = ~0U, .broadcast = INADDR_BROADCAST };
 	for (size_t i = c->n_v6; i < NET_V6_MAX; i++)
-		c->v6[i] = (struct net_slot6){ .lo = 1 };
+		c->v6[i] = (struct net_slot6){ .net = ~0ULL, .lo = ~0ULL, .mask_hi = ~0ULL, .mask_lo = ~0ULL };
+	for (size_t i = c->n_peer4; i < NET_PEER4_MAX; i++)
+		c->peer4[i].net = 1;
+	for (size_t i = c->n_peer6; i < NET_PEER6_MAX; i++)
+		c->peer6[i].net_lo = 1;
 }
 
 static void fill_config(struct net_config *c, const struct plan *p, uint32_t xid, uint64_t guest,
@@ -867,7 +872,6 @@ static void fill_config(struct net_config *c, const struct plan *p, uint32_t xid
 		else
 			fill_slot6(&c->v6[c->n_v6++], a, plen);
 	}
-	empty_slots(c);
 	c->flags |= (c->n_v4 ? NET_V4 : 0) | (c->n_v6 ? NET_V6 : 0);
 	c->flags |= n->n_addr > 1 || range ? NET_SEVERAL : 0;
 	c->flags |= n->later ? NET_LATER : 0;
@@ -884,8 +888,18 @@ static void fill_config(struct net_config *c, const struct plan *p, uint32_t xid
 		c->loopback6_hi = 0;
 		c->loopback6_lo = 1;
 		c->loopback6[3] = htonl(1);
+	} else if (c->n_v6) {
+		c->flags |= NET_LOOPBACK6;
+	}
+	if (!(c->flags & NET_LOOPBACK_HOST)) {
+		const uint8_t own[16] = { 0xfd, 0x76, 0x72, 0x75, 0x6e, [14] = (uint8_t)(xid >> 8), (uint8_t)xid };
+
+		memcpy(c->loopback6, own, 16);
+		c->loopback6_hi = c->flags & NET_LOOPBACK6 ? half(own) : ~0ULL;
+		c->loopback6_lo = c->flags & NET_LOOPBACK6 ? half(own + 8) : ~0ULL;
 	}
 	fill_peers(c, n);
+	empty_slots(c);
 }
 
 /* ---- whose packet: the map from addresses to guests ---- */
@@ -928,15 +942,15 @@ static void each_prefix(const struct net_config *c, int map_fd, guest_prefix *f)
 	struct net_prefix k;
 
 	for (size_t i = 0; i < c->n_v4; i++)
-		for (uint64_t at = c->v4[i].lo; at <= c->v4[i].hi;) {
-			unsigned plen = next_prefix(at, c->v4[i].hi, 32);
+		for (uint64_t at = c->v4[i].lo, end = at + c->v4[i].count; at < end;) {
+			unsigned plen = next_prefix(at, end - 1, 32);
 
 			mapped(&k, htonl((uint32_t)at), plen);
 			f(map_fd, &k, c->guest);
 			at += 1ULL << (32 - plen);
 		}
 	for (size_t i = 0; i < c->n_v6; i++) {
-		uint64_t at = c->v6[i].lo, end = c->v6[i].hi;
+		uint64_t at = c->v6[i].lo, end = at + c->v6[i].more;
 
 		for (;;) {
 			unsigned plen = next_prefix(at, end, 64);
@@ -978,9 +992,185 @@ static void refuse_net_cls(void)
 		die("--ip: with net_cls or net_prio mounted, Linux before 5.15 doesn't run the programs");
 }
 
-void net_apply(const struct plan *p, const struct cgroup *cg, struct net_state *st)
+static struct netdev_address device_address(const struct net_config *c, int family, size_t i)
+{
+	struct netdev_address a = { .family = (uint8_t)family };
+
+	if (family == AF_INET) {
+		a.plen = (uint8_t)(c->v4[i].mask ? 32 - __builtin_ctz(ntohl(c->v4[i].mask)) : 0);
+		memcpy(a.ip, &c->v4[i].addr, 4);
+		a.ifindex = c->v4[i].ifindex;
+	} else {
+		a.plen = (uint8_t)c->v6[i].plen;
+		memcpy(a.ip, c->v6[i].addr, 16);
+		a.ifindex = c->v6[i].ifindex;
+	}
+	return a;
+}
+
+static struct netdev_address loopback_address(const struct net_config *c)
+{
+	struct netdev_address a = { .family = AF_INET6, .plen = 128, .ifindex = 1 };    /* lo, in every namespace */
+
+	memcpy(a.ip, c->loopback6, 16);
+	return a;
+}
+
+static uint32_t *ifindex_of(struct net_config *c, int family, size_t i)
+{
+	return family == AF_INET ? &c->v4[i].ifindex : &c->v6[i].ifindex;
+}
+
+/* The configuration of the guest that has this very address, if it is another one. */
+static bool other_owner(const struct set *s, const struct netdev_address *a, uint64_t guest, struct net_config *c)
+{
+	struct net_prefix k = { .plen = 128 };
+	uint64_t owner;
+
+	if (a->family == AF_INET)
+		mapped(&k, word(a->ip), 32);
+	else
+		memcpy(k.ip, a->ip, 16);
+	return map_lookup(s->map_fd[NET_MAP_GUESTS], &k, &owner) == 0 && owner != guest &&
+		map_lookup(s->map_fd[NET_MAP_CONFIG], &owner, c) == 0;
+}
+
+/* An address that a guest before us put on a device (its supervisor was killed, or it shares the address) passes
+ * to us: whoever comes last removes it. 0: it was there before any guest. */
+static uint32_t inherited_device(const struct set *s, const struct netdev_address *a, uint64_t guest)
+{
+	struct net_config c;
+
+	if (!other_owner(s, a, guest, &c))
+		return 0;
+	for (size_t i = 0; a->family == AF_INET && i < c.n_v4; i++)
+		if (memcmp(&c.v4[i].addr, a->ip, 4) == 0)
+			return c.v4[i].ifindex;
+	for (size_t i = 0; a->family == AF_INET6 && i < c.n_v6; i++)
+		if (memcmp(c.v6[i].addr, a->ip, 16) == 0)
+			return c.v6[i].ifindex;
+	return 0;
+}
+
+/* Which addresses are ours to put on a device: those that the host doesn't have. */
+static void plan_devices(const struct set *s, const struct net *n, struct net_config *c)
+{
+	size_t at[2] = { 0, 0 };
+
+	for (size_t i = 0; i < n->n_addr; i++) {
+		const struct addr *a = &n->addr[i];
+		size_t slot = at[a->family == AF_INET6]++;
+		struct netdev_address d = device_address(c, a->family, slot);
+
+		if (*a->dev)
+			*ifindex_of(c, a->family, slot) = host_has(a->family, a->ip)
+				? inherited_device(s, &d, c->guest) : if_nametoindex(a->dev);
+	}
+}
+
+static bool has_device(const struct net_config *c, const struct netdev_address *a)
+{
+	for (size_t i = 0; a->family == AF_INET && i < c->n_v4; i++)
+		if (c->v4[i].ifindex == a->ifindex && memcmp(&c->v4[i].addr, a->ip, 4) == 0)
+			return true;
+	for (size_t i = 0; a->family == AF_INET6 && i < c->n_v6; i++)
+		if (c->v6[i].ifindex == a->ifindex && memcmp(c->v6[i].addr, a->ip, 16) == 0)
+			return true;
+	return false;
+}
+
+typedef void device_work(const struct netdev_address *a);
+
+/* Those in c that vrun has to do with and that aren't in `but`. */
+static void each_device(const struct net_config *c, const struct net_config *but, device_work *f)
+{
+	struct netdev_address a;
+
+	for (size_t i = 0; i < c->n_v4 + c->n_v6; i++) {
+		a = i < c->n_v4 ? device_address(c, AF_INET, i) : device_address(c, AF_INET6, i - c->n_v4);
+		if (a.ifindex && (!but || !has_device(but, &a)))
+			f(&a);
+	}
+}
+
+static void add_device(const struct netdev_address *a)
+{
+	char name[IF_NAMESIZE] = "?";
+
+	if (netdev_add(a) < 0 && errno != EEXIST) {
+		int e = errno;
+
+		if_indextoname(a->ifindex, name);
+		errno = e;
+		die_sys("--ip %s@%s: put the address on the device", text_of(a->family, a->ip), name);
+	}
+}
+
+static void settle_device(const struct netdev_address *a)
+{
+	if (netdev_settle(a) < 0 && errno == EADDRINUSE)
+		die("--ip %s: another host on that network has this address", text_of(a->family, a->ip));
+	netdev_announce(a);
+}
+
+static void remove_device(const struct netdev_address *a) { netdev_remove(a); }
+
+/* ::1 of a guest is an address on the host's lo: bind() of IPv6 wants one that a device has. */
+static void add_loopback6(struct net_config *c)
+{
+	struct netdev_address a = loopback_address(c);
+
+	if (!(c->flags & NET_LOOPBACK6) || c->flags & NET_LOOPBACK_HOST)
+		return;
+	if (netdev_add(&a) == 0 || errno == EEXIST)
+		return;
+	note("--ip: no ::1 in the guest: put %s on lo: %s", text_of(AF_INET6, a.ip), strerror(errno));
+	c->flags &= ~(uint32_t)NET_LOOPBACK6;
+	c->loopback6_hi = c->loopback6_lo = ~0ULL;
+}
+
+static void remove_loopback6(const struct net_config *c)
+{
+	struct netdev_address a = loopback_address(c);
+
+	if ((c->flags & NET_LOOPBACK6) && !(c->flags & NET_LOOPBACK_HOST))
+		netdev_remove(&a);
+}
+
+static void write_config(const struct set *s, const struct net_config *c)
+{
+	if (map_update(s->map_fd[NET_MAP_CONFIG], &c->guest, c) < 0)
+		die_sys("--ip: write the guest's configuration");
+}
+
+/* The configuration goes first, so that what is put on devices is known even if we are killed in between; then
+ * the addresses, then once more what became of them. */
+static void configure(const struct set *s, struct net_config *c, const struct net_config *before)
+{
+	uint32_t flags = c->flags;
+
+	write_config(s, c);
+	each_device(c, before, add_device);
+	add_loopback6(c);
+	each_device(c, before, settle_device);
+	if (c->flags != flags)
+		write_config(s, c);
+	each_prefix(c, s->map_fd[NET_MAP_GUESTS], set_prefix);
+}
+
+static void configuration(const struct set *s, struct net_config *c, const struct plan *p, uint32_t xid, uint64_t guest)
 {
 	struct ifaddrs *host = NULL;
+
+	if (getifaddrs(&host) < 0)
+		die_sys("--ip: ask for the host's addresses");
+	fill_config(c, p, xid, guest, host);
+	freeifaddrs(host);
+	plan_devices(s, &p->net, c);
+}
+
+void net_apply(const struct plan *p, const struct cgroup *cg, struct net_state *st)
+{
 	struct net_config c;
 	struct set s;
 
@@ -991,33 +1181,158 @@ void net_apply(const struct plan *p, const struct cgroup *cg, struct net_state *
 		load_first(&s);
 		put_id(&s, NET_CREATE, s.prog_fd[NET_CREATE], 0);
 	}
-	if (getifaddrs(&host) < 0)
-		die_sys("--ip: ask for the host's addresses");
-	fill_config(&c, p, cg->xid, cg->id, host);
-	freeifaddrs(host);
+	configuration(&s, &c, p, cg->xid, cg->id);
 	for (size_t h = 0; h < NET_HOOKS; h++)
 		if (h != NET_LOOKUP && (!netprog_hook[h].v6_only || (c.flags & NET_V6)))
 			attach(&s, (enum net_hook)h, cg->dir_fd);
-	/* Until here the storage was zero and all was refused. */
-	if (map_update(s.map_fd[NET_MAP_CONFIG], &c.guest, &c) < 0)
-		die_sys("--ip: write the guest's configuration");
-	each_prefix(&c, s.map_fd[NET_MAP_GUESTS], set_prefix);
-	st->lookup_link_fd = lookup_link(&s);
+	/* From here on there is something to undo. Until the configuration is written all is refused. */
 	st->guests_fd = s.map_fd[NET_MAP_GUESTS];
 	st->config_fd = s.map_fd[NET_MAP_CONFIG];
 	st->guest = c.guest;
+	configure(&s, &c, NULL);
+	st->lookup_link_fd = lookup_link(&s);
 	s.map_fd[NET_MAP_GUESTS] = s.map_fd[NET_MAP_CONFIG] = -1;
 	close_set(&s);
+}
+
+/* A device keeps an address that another guest has taken over. */
+static void clean_up(const struct set *s, const struct net_config *c)
+{
+	struct net_config other, mine = *c;
+
+	for (size_t i = 0; i < c->n_v4 + c->n_v6; i++) {
+		int family = i < c->n_v4 ? AF_INET : AF_INET6;
+		size_t slot = i < c->n_v4 ? i : i - c->n_v4;
+		struct netdev_address a = device_address(c, family, slot);
+
+		if (other_owner(s, &a, c->guest, &other) && has_device(&other, &a))
+			*ifindex_of(&mine, family, slot) = 0;
+	}
+	each_device(&mine, NULL, remove_device);
+	remove_loopback6(c);
+	each_prefix(c, s->map_fd[NET_MAP_GUESTS], clear_prefix);
 }
 
 void net_undo(struct net_state *st)
 {
 	struct net_config c;
+	struct set s;
 
+	memset(&s, 0xff, sizeof(s));
+	s.map_fd[NET_MAP_CONFIG] = st->config_fd;
+	s.map_fd[NET_MAP_GUESTS] = st->guests_fd;
 	if (st->config_fd >= 0 && map_lookup(st->config_fd, &st->guest, &c) == 0 && (c.flags & NET_READY))
-		each_prefix(&c, st->guests_fd, clear_prefix);
+		clean_up(&s, &c);
 	close_fd(&st->lookup_link_fd);
 	close_fd(&st->guests_fd);
 	close_fd(&st->config_fd);
-	close_fd(&st->tun_fd);
+}
+
+/* The configuration of the guest with this cgroup directory; s is to be closed. */
+static bool guest_config(int dir_fd, struct set *s, struct net_config *c)
+{
+	struct stat st;
+	uint64_t guest;
+
+	open_set(s);
+	if (fstat(dir_fd, &st) < 0 || !take_set(s, dir_fd))
+		return false;
+	guest = st.st_ino;
+	return map_lookup(s->map_fd[NET_MAP_CONFIG], &guest, c) == 0 && (c->flags & NET_READY);
+}
+
+void net_sweep(int dir_fd)
+{
+	struct net_config c;
+	struct set s;
+
+	if (guest_config(dir_fd, &s, &c))
+		clean_up(&s, &c);
+	close_set(&s);
+}
+
+/* What --set can't change stays: rights, loopback. A list that is kept keeps its flags. */
+static void keep_flags(struct net_config *new, const struct net_config *old, const struct plan *p)
+{
+	const uint32_t lists = NET_V4 | NET_V6 | NET_SEVERAL | NET_LATER, peers = NET_PEERS | NET_ALLOWED_ONLY;
+	uint32_t taken = (p->net.given ? lists : 0) | (p->net.n_peer ? peers : 0);
+
+	new->flags = (old->flags & ~taken) | (new->flags & taken);
+	new->loopback = old->loopback;
+	if (old->flags & NET_LOOPBACK6) {
+		memcpy(new->loopback6, old->loopback6, sizeof(old->loopback6));
+		new->loopback6_hi = old->loopback6_hi;
+		new->loopback6_lo = old->loopback6_lo;
+	} else if (new->flags & NET_V6) {
+		new->flags |= NET_LOOPBACK6;
+	}
+}
+
+/* What a lookup in a map with values a CPU returns. "0-3", or "0,2-3": the last number counts. */
+static size_t possible_cpus(void)
+{
+	char text[256];
+	ssize_t n = read_at(AT_FDCWD, "/sys/devices/system/cpu/possible", text, sizeof(text));
+	const char *last = text;
+
+	if (n <= 0)
+		die_sys("read /sys/devices/system/cpu/possible");
+	for (const char *q = text; *q; q++)
+		if (*q == '-' || *q == ',')
+			last = q + 1;
+	return strtoul(last, NULL, 10) + 1;
+}
+
+/* The list that was given replaces the one that is; the other stays. One write: no packet sees half of it. */
+void net_update(const struct plan *p, const struct cgroup *cg)
+{
+	struct net_config old, new;
+	struct set s;
+
+	if (!guest_config(cg->dir_fd, &s, &old))
+		die("--set %s: it has no --ip ADDR, or from another version of vrun or on another network", cg->name);
+	if (p->net.given && p->net.mode != IP_LIST)
+		die("--set %s --ip: none and host can't be changed to in a running guest", cg->name);
+	configuration(&s, &new, p, cg->xid, old.guest);
+	if (!p->net.given) {
+		memcpy(new.v4, old.v4, sizeof(old.v4));
+		memcpy(new.v6, old.v6, sizeof(old.v6));
+		new.n_v4 = old.n_v4;
+		new.n_v6 = old.n_v6;
+	}
+	if (!p->net.n_peer) {
+		memcpy(new.peer4, old.peer4, sizeof(old.peer4));
+		memcpy(new.peer6, old.peer6, sizeof(old.peer6));
+		new.n_peer4 = old.n_peer4;
+		new.n_peer6 = old.n_peer6;
+	}
+	keep_flags(&new, &old, p);
+	for (size_t h = 0; h < NET_HOOKS; h++)
+		if (netprog_hook[h].v6_only && (new.flags & ~old.flags & NET_V6))
+			attach(&s, (enum net_hook)h, cg->dir_fd);
+	each_prefix(&old, s.map_fd[NET_MAP_GUESTS], clear_prefix);
+	configure(&s, &new, &old);
+	each_device(&old, &new, remove_device);
+	close_set(&s);
+}
+
+bool net_counters(int dir_fd, struct net_counters *sum)
+{
+	struct net_counters *cpu = NULL;
+	struct net_config c;
+	struct set s;
+	size_t n = possible_cpus();
+	bool ok = false;
+
+	*sum = (struct net_counters){ 0 };
+	if (guest_config(dir_fd, &s, &c)) {
+		cpu = xrealloc_array(NULL, n, sizeof(*cpu));
+		ok = map_lookup(s.map_fd[NET_MAP_COUNTERS], &c.guest, cpu) == 0;
+	}
+	for (size_t i = 0; ok && i < n; i++)
+		for (size_t k = 0; k < sizeof(*sum) / sizeof(uint64_t); k++)
+			((uint64_t *)sum)[k] += ((const uint64_t *)&cpu[i])[k];
+	free(cpu);
+	close_set(&s);
+	return ok;
 }

@@ -106,7 +106,7 @@ static size_t link_jumps(struct code *c)
 #define SA(field) offsetof(struct bpf_sock_addr, field)
 #define CF(field) offsetof(struct net_config, field)
 #define COUNT(field) offsetof(struct net_counters, field)
-enum mark_kind { MARK_WILD = 1, MARK_MOVED = 2, MARK_MAPPED = 4, MARK_LOOPBACK_PEER = 8 };
+enum mark_kind { MARK_WILD = 1, MARK_MOVED = 2, MARK_MAPPED = 4, MARK_LOOPBACK_PEER = 8, MARK_DUAL = 16 };
 enum { REFUSE = 0, PASS = 1 };
 
 static void if_flag(struct code *c, uint32_t flag, unsigned l)
@@ -179,18 +179,32 @@ static void end(struct code *c, size_t counter)
 	}
 }
 
-/* r8 in the guest's IPv4 list: to l. A range is one slot. */
+/* The sign of r5 says whether one of the slots from `i` on holds r8: without branches, of which the verifier
+ * would follow every one. A slot holds x if (uint32_t)(x - lo) < count; so one that is empty holds nothing. */
+static void any_slot4(struct code *c, size_t i, size_t lo, size_t count)
+{
+	set(c, R5, 0);
+	for (; i < NET_V4_MAX; i++) {
+		load(c, BPF_W, R1, R7, lo + i * sizeof(struct net_slot4));
+		put(c, BPF_ALU | BPF_MOV | BPF_X, R2, R8, 0, 0);
+		put(c, BPF_ALU | BPF_SUB | BPF_X, R2, R1, 0, 0);
+		if (count) {
+			load(c, BPF_W, R1, R7, count + i * sizeof(struct net_slot4));
+			alu(c, BPF_SUB, R2, R1);
+		} else {
+			alu_is(c, BPF_SUB, R2, 1);
+		}
+		alu(c, BPF_OR, R5, R2);
+	}
+}
+
+/* r8 in the guest's IPv4 list: to l. The first address goes first: most guests have but one. */
 static void if_own4(struct code *c, unsigned l)
 {
-	for (size_t i = 0; i < NET_V4_MAX; i++) {
-		unsigned next = label(c);
-
-		load(c, BPF_W, R1, R7, CF(v4[i].lo));
-		when(c, BPF_JLT, R8, R1, next);
-		load(c, BPF_W, R1, R7, CF(v4[i].hi));
-		when(c, BPF_JLE, R8, R1, l);
-		here(c, next);
-	}
+	load(c, BPF_W, R1, R7, CF(v4[0].lo));
+	when(c, BPF_JEQ, R8, R1, l);
+	any_slot4(c, 0, CF(v4[0].lo), CF(v4[0].count));
+	when_is(c, BPF_JSLT, R5, 0, l);
 }
 
 static void if_own6(struct code *c, unsigned l)
@@ -200,10 +214,11 @@ static void if_own6(struct code *c, unsigned l)
 
 		load(c, BPF_DW, R1, R7, CF(v6[i].net));
 		when(c, BPF_JNE, R9, R1, next);
+		move(c, R2, R8);
 		load(c, BPF_DW, R1, R7, CF(v6[i].lo));
-		when(c, BPF_JLT, R8, R1, next);
-		load(c, BPF_DW, R1, R7, CF(v6[i].hi));
-		when(c, BPF_JLE, R8, R1, l);
+		alu(c, BPF_SUB, R2, R1);
+		load(c, BPF_DW, R1, R7, CF(v6[i].more));
+		when(c, BPF_JLE, R2, R1, l);
 		here(c, next);
 	}
 }
@@ -220,15 +235,13 @@ static void if_loopback6(struct code *c, unsigned l)
 	here(c, no);
 }
 
-/* r8 is multicast, reserved or broadcast: to l. */
-static void if_multicast4(struct code *c, unsigned l, bool directed)
+/* r8 is multicast, reserved, or the broadcast of a network of the guest's: to l. */
+static void if_multicast4(struct code *c, unsigned l)
 {
 	set(c, R1, 0xe0000000);
 	when(c, BPF_JGE, R8, R1, l);
-	for (size_t i = 0; directed && i < NET_V4_MAX; i++) {
-		load(c, BPF_W, R1, R7, CF(v4[i].broadcast));
-		when(c, BPF_JEQ, R9, R1, l);
-	}
+	any_slot4(c, 0, CF(v4[0].broadcast), 0);
+	when_is(c, BPF_JSLT, R5, 0, l);
 }
 
 static void if_multicast6(struct code *c, unsigned l)
@@ -238,24 +251,36 @@ static void if_multicast6(struct code *c, unsigned l)
 	when_is(c, BPF_JEQ, R1, 0xff, l);
 }
 
-/* r0 = the guest's address for a peer r9: the one whose network holds it, else the first. */
+/* r0 = the guest's address for a peer r9: the one whose network holds it, else the first. From the end to the
+ * beginning, so that the first that fits is what remains. */
 static void source4(struct code *c)
 {
-	unsigned first = label(c), done = label(c);
+	unsigned done = label(c);
 
-	load(c, BPF_W, R3, R7, CF(n_v4));
-	for (size_t i = 0; i < NET_V4_MAX; i++) {
-		when_is(c, BPF_JLE, R3, (int32_t)i, first);
-		load(c, BPF_W, R0, R7, CF(v4[i].addr));
-		move(c, R2, R0);
-		alu(c, BPF_XOR, R2, R9);
-		load(c, BPF_W, R1, R7, CF(v4[i].mask));
-		alu(c, BPF_AND, R2, R1);
-		when_is(c, BPF_JEQ, R2, 0, done);
-	}
-	here(c, first);
 	load(c, BPF_W, R0, R7, CF(v4[0].addr));
+	load(c, BPF_W, R1, R7, CF(n_v4));
+	when_is(c, BPF_JLE, R1, 1, done);
+	for (size_t i = NET_V4_MAX; i-- > 0;) {
+		unsigned next = label(c);
+
+		load(c, BPF_W, R1, R7, CF(v4[i].addr));
+		move(c, R2, R1);
+		alu(c, BPF_XOR, R2, R9);
+		load(c, BPF_W, R3, R7, CF(v4[i].mask));
+		alu(c, BPF_AND, R2, R3);
+		when_is(c, BPF_JNE, R2, 0, next);
+		move(c, R0, R1);
+		here(c, next);
+	}
 	here(c, done);
+}
+
+static void copy_address6(struct code *c, size_t slot, int at)
+{
+	for (size_t w = 0; w < 4; w++) {
+		load(c, BPF_W, R1, R7, CF(v6[slot].addr[w]));
+		store(c, BPF_W, FP, at + 4 * (int)w, R1);
+	}
 }
 
 /* The same for r9:r8; the four words go to the stack at `at`. */
@@ -263,34 +288,27 @@ static void source6(struct code *c, int at)
 {
 	unsigned done = label(c), first = label(c);
 
-	load(c, BPF_W, R3, R7, CF(n_v6));
-	for (size_t i = 0; i <= NET_V6_MAX; i++) {
-		size_t slot = i % NET_V6_MAX;           /* the last round: nothing fits, the first one */
+	load(c, BPF_W, R1, R7, CF(n_v6));
+	when_is(c, BPF_JLE, R1, 1, first);
+	for (size_t i = 0; i < NET_V6_MAX; i++) {
 		unsigned next = label(c);
 
-		if (i < NET_V6_MAX) {
-			when_is(c, BPF_JLE, R3, (int32_t)i, first);
-			load(c, BPF_DW, R1, R7, CF(v6[slot].net));
-			alu(c, BPF_XOR, R1, R9);
-			load(c, BPF_DW, R2, R7, CF(v6[slot].mask_hi));
-			alu(c, BPF_AND, R1, R2);
-			when_is(c, BPF_JNE, R1, 0, next);
-			load(c, BPF_DW, R1, R7, CF(v6[slot].lo));
-			alu(c, BPF_XOR, R1, R8);
-			load(c, BPF_DW, R2, R7, CF(v6[slot].mask_lo));
-			alu(c, BPF_AND, R1, R2);
-			when_is(c, BPF_JNE, R1, 0, next);
-		} else {
-			here(c, first);
-		}
-		for (size_t w = 0; w < 4; w++) {
-			load(c, BPF_W, R1, R7, CF(v6[slot].addr[w]));
-			store(c, BPF_W, FP, at + 4 * (int)w, R1);
-		}
-		if (i < NET_V6_MAX)
-			go(c, done);
+		load(c, BPF_DW, R1, R7, CF(v6[i].net));
+		alu(c, BPF_XOR, R1, R9);
+		load(c, BPF_DW, R2, R7, CF(v6[i].mask_hi));
+		alu(c, BPF_AND, R1, R2);
+		load(c, BPF_DW, R3, R7, CF(v6[i].lo));
+		alu(c, BPF_XOR, R3, R8);
+		load(c, BPF_DW, R2, R7, CF(v6[i].mask_lo));
+		alu(c, BPF_AND, R3, R2);
+		alu(c, BPF_OR, R1, R3);
+		when_is(c, BPF_JNE, R1, 0, next);
+		copy_address6(c, i, at);
+		go(c, done);
 		here(c, next);
 	}
+	here(c, first);
+	copy_address6(c, 0, at);
 	here(c, done);
 }
 
@@ -300,61 +318,56 @@ static void source6(struct code *c, int at)
  * addresses and the loopback have passed already. Falls through when it may. */
 static void check_peer4(struct code *c, unsigned refused)
 {
-	unsigned ok = label(c), end_of_list = label(c);
+	unsigned ok = label(c), verdict = label(c);
 
 	unless_flag(c, NET_PEERS, ok);
-	load(c, BPF_W, R5, R7, CF(n_peer4));
 	for (size_t i = 0; i < NET_PEER4_MAX; i++) {
-		unsigned next = label(c), match = label(c);
-
-		when_is(c, BPF_JLE, R5, (int32_t)i, end_of_list);
+		load(c, BPF_W, R0, R7, CF(peer4[i].deny));
 		load(c, BPF_W, R1, R7, CF(peer4[i].mask));
 		alu(c, BPF_AND, R1, R9);
 		load(c, BPF_W, R2, R7, CF(peer4[i].net));
-		when(c, BPF_JNE, R1, R2, next);
-		load(c, BPF_W, R1, R7, CF(peer4[i].port));
-		when_is(c, BPF_JEQ, R1, 0, match);
-		when(c, BPF_JNE, R1, R4, next);
-		here(c, match);
-		load(c, BPF_W, R1, R7, CF(peer4[i].deny));
-		when_is(c, BPF_JEQ, R1, 0, ok);
-		go(c, refused);
-		here(c, next);
+		alu(c, BPF_XOR, R1, R2);
+		load(c, BPF_W, R2, R7, CF(peer4[i].port));
+		alu(c, BPF_XOR, R2, R4);
+		load(c, BPF_W, R3, R7, CF(peer4[i].port_mask));
+		alu(c, BPF_AND, R2, R3);
+		alu(c, BPF_OR, R1, R2);
+		when_is(c, BPF_JEQ, R1, 0, verdict);
 	}
-	here(c, end_of_list);
-	if_flag(c, NET_ALLOWED_ONLY, refused);
+	load(c, BPF_W, R0, R7, CF(flags));
+	alu_is(c, BPF_AND, R0, NET_ALLOWED_ONLY);
+	here(c, verdict);
+	when_is(c, BPF_JNE, R0, 0, refused);
 	here(c, ok);
 }
 
 static void check_peer6(struct code *c, unsigned refused)
 {
-	unsigned ok = label(c), end_of_list = label(c);
+	unsigned ok = label(c), verdict = label(c);
 
 	unless_flag(c, NET_PEERS, ok);
-	load(c, BPF_W, R5, R7, CF(n_peer6));
 	for (size_t i = 0; i < NET_PEER6_MAX; i++) {
-		unsigned next = label(c), match = label(c);
-
-		when_is(c, BPF_JLE, R5, (int32_t)i, end_of_list);
+		load(c, BPF_W, R0, R7, CF(peer6[i].deny));
 		load(c, BPF_DW, R1, R7, CF(peer6[i].mask_hi));
 		alu(c, BPF_AND, R1, R9);
 		load(c, BPF_DW, R2, R7, CF(peer6[i].net_hi));
-		when(c, BPF_JNE, R1, R2, next);
-		load(c, BPF_DW, R1, R7, CF(peer6[i].mask_lo));
-		alu(c, BPF_AND, R1, R8);
-		load(c, BPF_DW, R2, R7, CF(peer6[i].net_lo));
-		when(c, BPF_JNE, R1, R2, next);
-		load(c, BPF_W, R1, R7, CF(peer6[i].port));
-		when_is(c, BPF_JEQ, R1, 0, match);
-		when(c, BPF_JNE, R1, R4, next);
-		here(c, match);
-		load(c, BPF_W, R1, R7, CF(peer6[i].deny));
-		when_is(c, BPF_JEQ, R1, 0, ok);
-		go(c, refused);
-		here(c, next);
+		alu(c, BPF_XOR, R1, R2);
+		load(c, BPF_DW, R2, R7, CF(peer6[i].mask_lo));
+		alu(c, BPF_AND, R2, R8);
+		load(c, BPF_DW, R3, R7, CF(peer6[i].net_lo));
+		alu(c, BPF_XOR, R2, R3);
+		alu(c, BPF_OR, R1, R2);
+		load(c, BPF_W, R2, R7, CF(peer6[i].port));
+		alu(c, BPF_XOR, R2, R4);
+		load(c, BPF_W, R3, R7, CF(peer6[i].port_mask));
+		alu(c, BPF_AND, R2, R3);
+		alu(c, BPF_OR, R1, R2);
+		when_is(c, BPF_JEQ, R1, 0, verdict);
 	}
-	here(c, end_of_list);
-	if_flag(c, NET_ALLOWED_ONLY, refused);
+	load(c, BPF_W, R0, R7, CF(flags));
+	alu_is(c, BPF_AND, R0, NET_ALLOWED_ONLY);
+	here(c, verdict);
+	when_is(c, BPF_JNE, R0, 0, refused);
 	here(c, ok);
 }
 
@@ -496,7 +509,8 @@ static void drop_mark(struct code *c)
 }
 
 /*
- * An IPv4 address, in r9, wanted by bind; `at` is its place in the context, which differs for mapped ones.
+ * An IPv4 address, in r9, wanted by bind; `at` is its place in the context, which differs for mapped ones. The
+ * mark's kind so far is on the stack.
  *
  *	0.0.0.0, UDP, several addresses or multicast	stays: the filters and sendmsg see to it
  *	0.0.0.0						the first address, and marked
@@ -507,13 +521,11 @@ static void drop_mark(struct code *c)
  *	TCP, and the host listens on 0.0.0.0:port	moves to the loopback, marked with what it should be
  *	TCP, and the guest's wildcard listens there	EADDRINUSE
  */
-static void bind_v4(struct code *c, size_t at, uint32_t kind)
+static void bind_v4(struct code *c, size_t at)
 {
 	unsigned wild = label(c), loopback = label(c), take = label(c), plain = label(c), moved = label(c);
 	unsigned specific = label(c), keep = label(c);
 
-	set(c, R1, kind);
-	store(c, BPF_W, FP, KIND_AT, R1);
 	move(c, R8, R9);
 	swap(c, R8, 32);
 	when_is(c, BPF_JEQ, R9, 0, wild);
@@ -522,7 +534,7 @@ static void bind_v4(struct code *c, size_t at, uint32_t kind)
 	when_is(c, BPF_JEQ, R1, 127, loopback);
 	if_own4(c, take);
 	unless_flag(c, NET_MULTICAST, NO_ADDRESS);
-	if_multicast4(c, ALLOW, true);
+	if_multicast4(c, ALLOW);
 	go(c, NO_ADDRESS);
 
 	here(c, loopback);
@@ -538,7 +550,8 @@ static void bind_v4(struct code *c, size_t at, uint32_t kind)
 	if_flag(c, NET_SEVERAL | NET_MULTICAST | NET_LATER, ALLOW);
 	here(c, keep);
 	load(c, BPF_W, R9, R7, CF(v4[0].addr));
-	set(c, R1, kind | MARK_WILD);
+	load(c, BPF_W, R1, FP, (size_t)KIND_AT);
+	alu_is(c, BPF_OR, R1, MARK_WILD);
 	store(c, BPF_W, FP, KIND_AT, R1);
 	load(c, BPF_W, R1, R6, SA(type));
 	when_is(c, BPF_JNE, R1, SOCK_STREAM, take);
@@ -554,7 +567,9 @@ static void bind_v4(struct code *c, size_t at, uint32_t kind)
 	load(c, BPF_W, R1, R6, SA(type));
 	when_is(c, BPF_JNE, R1, SOCK_STREAM, ALLOW);
 	load(c, BPF_W, R1, FP, (size_t)KIND_AT);
-	when_is(c, BPF_JEQ, R1, (int32_t)kind, specific);
+	move(c, R2, R1);
+	alu_is(c, BPF_AND, R2, MARK_WILD);
+	when_is(c, BPF_JEQ, R2, 0, specific);
 	begin_mark(c);
 	put_mark(c);
 	go(c, ALLOW);
@@ -580,8 +595,10 @@ static void compile_bind4(struct code *c)
 	begin(c, REFUSE);
 	load(c, BPF_W, R1, R6, SA(user_family));
 	when_is(c, BPF_JNE, R1, AF_INET, NO_FAMILY);
+	set(c, R1, 0);
+	store(c, BPF_W, FP, KIND_AT, R1);
 	load(c, BPF_W, R9, R6, SA(user_ip4));
-	bind_v4(c, SA(user_ip4), 0);
+	bind_v4(c, SA(user_ip4));
 	leave_bind(c);
 }
 
@@ -667,14 +684,32 @@ static void listener6(struct code *c, unsigned none)
 	move(c, R3, R9);
 }
 
+/* The context's socket is V6ONLY: to l. No field of the context tells; it is a bit in the first bytes of the
+ * kernel's struct sock_common, where it has been since Linux 3.12 (skc_reuse:4, skc_reuseport:1, skc_ipv6only:1). */
+static void if_v6only(struct code *c, unsigned l)
+{
+	enum { COPY_AT = TUPLE_AT, BYTE = 19, BYTES = 24 };
+	bool big_endian = htons(1) == 1;
+
+	move(c, R1, FP);
+	alu_is(c, BPF_ADD, R1, COPY_AT);
+	set(c, R2, BYTES);
+	load(c, BPF_DW, R3, R6, SA(sk));
+	call(c, BPF_FUNC_probe_read_kernel);
+	load(c, BPF_B, R1, FP, (size_t)(COPY_AT + BYTE));
+	when_is(c, BPF_JSET, R1, big_endian ? 0x04 : 0x20, l);
+}
+
 /*
- * bind, IPv6: as IPv4. A dual-stack `::` listener is bound to the first IPv6 address, too; its IPv4 side is
- * `lookup`'s, which asks the socket whether it is V6ONLY. Without a loopback of its own ::1 is no address.
+ * bind, IPv6: as IPv4. A dual-stack `::` listener is bound to the first IPv4 address, as a mapped one (bound to
+ * an IPv6 address it would be V6ONLY from then on); its IPv6 side is `lookup`'s. Without a loopback of its own
+ * ::1 is no address.
  */
 static void compile_bind6(struct code *c)
 {
 	unsigned wild = label(c), one = label(c), mapped = label(c), take = label(c), plain = label(c);
-	unsigned moved = label(c), specific = label(c), found = label(c), tcp = label(c);
+	unsigned moved = label(c), specific = label(c), found = label(c), tcp = label(c), v6_alone = label(c);
+	unsigned as_v4 = label(c);
 
 	begin(c, REFUSE);
 	load6(c);
@@ -698,6 +733,16 @@ static void compile_bind6(struct code *c)
 	when_is(c, BPF_JEQ, R1, SOCK_STREAM, tcp);
 	if_flag(c, NET_SEVERAL | NET_MULTICAST | NET_LATER, ALLOW);
 	here(c, tcp);
+	unless_flag(c, NET_V4, v6_alone);
+	load(c, BPF_W, R1, R6, SA(type));
+	when_is(c, BPF_JNE, R1, SOCK_STREAM, v6_alone);
+	if_v6only(c, v6_alone);
+	set(c, R9, 0);
+	put_mapped(c, R6, (int)SA(user_ip6), R9);
+	set(c, R1, MARK_DUAL);
+	store(c, BPF_W, FP, KIND_AT, R1);
+	go(c, as_v4);
+	here(c, v6_alone);
 	copy6(c, FP, ADDR_AT, R7, CF(v6[0].addr));
 	set(c, R1, MARK_WILD);
 	store(c, BPF_W, FP, KIND_AT, R1);
@@ -739,7 +784,10 @@ static void compile_bind6(struct code *c)
 	here(c, mapped);
 	unless_flag(c, NET_V4, NO_ADDRESS);
 	load(c, BPF_W, R9, R6, SA(user_ip6[3]));
-	bind_v4(c, SA(user_ip6[3]), MARK_MAPPED);
+	set(c, R1, MARK_MAPPED);
+	store(c, BPF_W, FP, KIND_AT, R1);
+	here(c, as_v4);
+	bind_v4(c, SA(user_ip6[3]));
 	leave_bind(c);
 }
 
@@ -851,7 +899,7 @@ static void peer_v4(struct code *c, size_t at, unsigned loopback)
 	when_is(c, BPF_JEQ, R1, 127, local);
 	if_own4(c, own);
 	if_flag(c, NET_MULTICAST, multicast);
-	if_multicast4(c, DENIED, true);
+	if_multicast4(c, DENIED);
 	here(c, multicast);
 	load(c, BPF_W, R4, R6, SA(user_port));
 	check_peer4(c, DENIED);
@@ -1248,20 +1296,20 @@ static void count_packet(struct code *c, size_t bytes, size_t packets, size_t fa
 	leave(c, PASS);
 }
 
-/* r2 = the packet, known to hold `len` bytes. */
+/* r4 = the packet, known to hold `len` bytes. */
 static void packet(struct code *c, int len)
 {
-	load(c, BPF_W, R2, R6, offsetof(struct __sk_buff, data));
+	load(c, BPF_W, R4, R6, offsetof(struct __sk_buff, data));
 	load(c, BPF_W, R3, R6, offsetof(struct __sk_buff, data_end));
-	move(c, R1, R2);
+	move(c, R1, R4);
 	alu_is(c, BPF_ADD, R1, len);
 	when(c, BPF_JGT, R1, R3, DENIED);
 }
 
 static void packet6(struct code *c, size_t address)
 {
-	load(c, BPF_DW, R9, R2, address);
-	load(c, BPF_DW, R8, R2, address + 8);
+	load(c, BPF_DW, R9, R4, address);
+	load(c, BPF_DW, R8, R4, address + 8);
 	swap(c, R9, 64);
 	swap(c, R8, 64);
 }
@@ -1269,7 +1317,7 @@ static void packet6(struct code *c, size_t address)
 /*
  * Every packet of the guest's sockets: the source is its own, or it goes nowhere (EPERM to the sender).
  * To multicast and broadcast only with the ccap; ICMP, whose sockets no sendmsg hook sees, only to allowed
- * peers. r5 keeps the destination.
+ * peers. r4 is the packet, then its protocol.
  */
 static void compile_egress(struct code *c)
 {
@@ -1281,17 +1329,17 @@ static void compile_egress(struct code *c)
 	when_is(c, BPF_JEQ, R1, htons(ETH_P_IPV6), v6);
 	when_is(c, BPF_JNE, R1, htons(ETH_P_IP), DENIED);
 	packet(c, 20);
-	load(c, BPF_W, R9, R2, 12);
+	load(c, BPF_W, R9, R4, 12);
 	move(c, R8, R9);
 	swap(c, R8, 32);
 	if_own4(c, own4);
 	load(c, BPF_W, R1, R7, CF(loopback));
 	when(c, BPF_JNE, R9, R1, DENIED);
 	here(c, own4);
-	load(c, BPF_W, R9, R2, 16);
+	load(c, BPF_W, R9, R4, 16);
 	move(c, R8, R9);
 	swap(c, R8, 32);
-	load(c, BPF_B, R4, R2, 9);
+	load(c, BPF_B, R4, R4, 9);
 	if_flag(c, NET_MULTICAST, dst4);
 	set(c, R1, 0xe0000000);
 	when(c, BPF_JGE, R8, R1, DENIED);
@@ -1307,7 +1355,7 @@ static void compile_egress(struct code *c)
 	set(c, R4, 0);
 	check_peer4(c, DENIED);
 	if_flag(c, NET_MULTICAST, pass4);
-	if_multicast4(c, DENIED, true);
+	if_multicast4(c, DENIED);
 	go(c, pass4);
 
 	here(c, v6);
@@ -1318,7 +1366,7 @@ static void compile_egress(struct code *c)
 	go(c, DENIED);
 	here(c, own6);
 	packet6(c, 24);
-	load(c, BPF_B, R4, R2, 6);
+	load(c, BPF_B, R4, R4, 6);
 	if_flag(c, NET_MULTICAST, dst6);
 	if_multicast6(c, DENIED);
 	here(c, dst6);
@@ -1349,14 +1397,14 @@ static void compile_ingress(struct code *c)
 	when_is(c, BPF_JEQ, R1, htons(ETH_P_IPV6), v6);
 	when_is(c, BPF_JNE, R1, htons(ETH_P_IP), DENIED);
 	packet(c, 20);
-	load(c, BPF_W, R9, R2, 16);
+	load(c, BPF_W, R9, R4, 16);
 	move(c, R8, R9);
 	swap(c, R8, 32);
 	if_own4(c, pass4);
 	load(c, BPF_W, R1, R7, CF(loopback));
 	when(c, BPF_JEQ, R9, R1, pass4);
 	unless_flag(c, NET_MULTICAST, DENIED);
-	if_multicast4(c, pass4, true);
+	if_multicast4(c, pass4);
 	go(c, DENIED);
 	here(c, pass4);
 	count_packet(c, COUNT(rx_bytes), COUNT(rx_packets), 0);
@@ -1477,6 +1525,8 @@ static void compile_listen(struct code *c)
 	load(c, BPF_W, R1, R6, SO(family));
 	when_is(c, BPF_JNE, R1, AF_INET6, v4_only);
 	add_to_table(c, SLOT_V6);
+	alu_is(c, BPF_AND, R9, MARK_DUAL);
+	when_is(c, BPF_JEQ, R9, 0, out);
 	add_to_table(c, SLOT_DUAL);
 	go(c, out);
 	here(c, v4_only);
@@ -1501,7 +1551,7 @@ static void try_slot(struct code *c, int slot, unsigned l)
 	move(c, R1, R6);
 	move(c, R2, R8);
 	set(c, R3, 0);
-	call(c, BPF_FUNC_sk_assign);            /* a V6ONLY one doesn't take IPv4 */
+	call(c, BPF_FUNC_sk_assign);
 	move(c, R9, R0);
 	move(c, R1, R8);
 	call(c, BPF_FUNC_sk_release);

@@ -184,7 +184,7 @@ static void each_fd(const struct supervisor *s, void (*f)(int))
 	f(c->tree_fd); f(c->claim_fd); f(c->lock_fd); f(c->dir_fd); f(c->payload_fd); f(c->broker_fd); f(c->kill_fd);
 	for (unsigned i = 0; i < c->n_v1; i++)
 		f(c->v1_dir_fd[i]);
-	f(s->net.tun_fd); f(s->net.lookup_link_fd); f(s->net.config_fd); f(s->net.guests_fd);
+	f(s->net.lookup_link_fd); f(s->net.config_fd); f(s->net.guests_fd);
 	f(s->view.device_fd); f(s->view.load_fd);
 	f(s->tty.master_fd);
 	f(s->tty.slave_fd);

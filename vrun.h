@@ -380,6 +380,7 @@ struct cgroup {                         /* plain data: travels in the supervisor
 };
 /* Removes what killed supervisors left; every vrun command of root calls it. 3 us a running guest: a start does it
  * once the guest runs, before its exec into the waiting role. */
+extern void (*cgroup_dead)(int dir_fd);  /* what else a dead guest left; before its directory goes */
 void cgroup_sweep(void);
 void cgroup_claim(struct plan *p, struct cgroup *cg);   /* xid and name, atomically; directories; attributes */
 void cgroup_publish(struct cgroup *cg, pid_t init, int ctl_fd, const struct plan *p);   /* attributes known late */
@@ -444,12 +445,16 @@ const char *net_parse_connect_allow(struct net *n, const char *arg);
 const char *net_parse_connect_deny(struct net *n, const char *arg);
 void net_check(struct plan *p);
 /* Plain data, travels in the supervisor's state: what must stay open while the guest lives. */
-struct net_state { int tun_fd, lookup_link_fd, config_fd, guests_fd; uint64_t guest; };
+struct net_state { int lookup_link_fd, config_fd, guests_fd; uint64_t guest; };
 /* Supervisor, before the guest is born: programs loaded or found, attached to cg->dir_fd, configuration filled. */
 void net_apply(const struct plan *p, const struct cgroup *cg, struct net_state *st);
 void net_apply_own(const struct plan *p, uint32_t id_base);     /* builder, in the guest's own netns (--ip none): lo up, sysctls */
 void net_apply_scope(const struct plan *p);     /* guest init: Landlock scope for abstract UNIX sockets, when the netns is the host's */
 void net_undo(struct net_state *st);
+void net_sweep(int dir_fd);             /* what a killed supervisor left on devices; before its cgroup directory goes */
+void net_update(const struct plan *p, const struct cgroup *cg);         /* --set: the lists of a running guest */
+struct net_counters;
+bool net_counters(int dir_fd, struct net_counters *sum);        /* false: it has no --ip ADDR */
 void net_check_inherited(const struct plan *p); /* sockets among fds 0-2 and --keep-fd */
 
 /* ---- views.c: the kernel's text to numbers, numbers to a guest's text. Pure; knows no concern ---- */
@@ -510,7 +515,7 @@ int fuse_mount(int *device_fd, const char **what);
 int fuse_pieces(int mount_fd, const char *const *names, size_t n, int *fds);
 
 /* ---- netprog.c: net.c's tool: the address programs, as instructions ---- */
-enum { NET_V4_MAX = 16, NET_V6_MAX = 8, NET_PEER4_MAX = 16, NET_PEER6_MAX = 8 };
+enum { NET_V4_MAX = 16, NET_V6_MAX = 8, NET_PEER4_MAX = 8, NET_PEER6_MAX = 8 };
 enum net_flag {
 	NET_READY = 1,                  /* storage begins as zeroes: without this everything is refused */
 	NET_LOW_PORTS = 2,              /* ports below 1024 need no capability (the bit of bind's return value) */
@@ -522,11 +527,11 @@ enum net_flag {
 	NET_PEERS = 1024, NET_ALLOWED_ONLY = 2048,
 };
 /* What differs between guests: one value a guest in a cgroup storage map. IPv4 addresses are in network order
- * except in lo and hi; IPv6 halves are numbers in host order except in addr. */
-struct net_slot4 { uint32_t lo, hi, addr, mask, broadcast, ifindex; };  /* ifindex: vrun put it there; else 0 */
-struct net_slot6 { uint64_t net, lo, hi, mask_hi, mask_lo; uint32_t addr[4]; uint32_t ifindex, plen; };
-struct net_peer4 { uint32_t net, mask, port, deny; };           /* port in network order, 0: any; denied ones come first */
-struct net_peer6 { uint64_t net_hi, net_lo, mask_hi, mask_lo; uint32_t port, deny; };
+ * except in lo and broadcast; IPv6 halves are numbers in host order except in addr. */
+struct net_slot4 { uint32_t lo, count, addr, mask, broadcast, ifindex; };       /* ifindex: vrun put it there; else 0 */
+struct net_slot6 { uint64_t net, lo, more, mask_hi, mask_lo; uint32_t addr[4]; uint32_t ifindex, plen; };
+struct net_peer4 { uint32_t net, mask, port, port_mask, deny; };        /* port in network order; denied ones come first */
+struct net_peer6 { uint64_t net_hi, net_lo, mask_hi, mask_lo; uint32_t port, port_mask, deny, zero; };
 struct net_config {
 	uint32_t flags;                 /* NET_* */
 	uint32_t loopback;              /* what 127.0.0.1 is on the host's stack */
@@ -557,10 +562,18 @@ enum net_hook {
 struct net_hook_kind { const char *name, *since; uint32_t prog_type, attach_type; bool v6_only; };
 extern const struct net_hook_kind netprog_hook[NET_HOOKS];
 struct bpf_insn;
-enum { NETPROG_ROOM = 1024 };
+enum { NETPROG_ROOM = 2048 };
 /* Pure: one program. A load of a map has its enum net_map in imm. errnos: refuse with the fitting errno (Linux
  * 6.1) instead of EPERM. The number of instructions. */
 size_t netprog_compile(enum net_hook hook, bool errnos, struct bpf_insn *out);
+
+/* ---- netdev.c: net.c's other tool: addresses on the host's devices ---- */
+struct netdev_address { uint8_t family, plen; uint8_t ip[16]; uint32_t ifindex; };
+int netdev_add(const struct netdev_address *a);         /* 0, or -1 and errno: EEXIST if it is there already */
+int netdev_remove(const struct netdev_address *a);
+/* Waits for duplicate address detection: 0; -1 and errno: EADDRINUSE if another host has it, ETIMEDOUT. */
+int netdev_settle(const struct netdev_address *a);
+void netdev_announce(const struct netdev_address *a);   /* to the neighbours; a device without any needs none */
 
 /* ---- procvirt.c: what the guest sees of the machine ---- */
 const char *procvirt_parse_virt(struct procvirt *v, const char *arg);
