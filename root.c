@@ -453,7 +453,6 @@ struct tree {                           /* the guest's root while it is built */
 	struct stat st;
 	bool cow;                       /* missing mount points are made */
 	dev_t *own; size_t n_own;       /* tmpfs of the guest's own: mount points are made there too */
-	dev_t kernel[3]; size_t n_kernel;       /* its /dev, /proc, /sys */
 	int blank_fd;                   /* the scratch tmpfs */
 	unsigned n_stacked;             /* mounts over "/" that are not the guest's root */
 	int dev_fd, pts_fd;
@@ -575,6 +574,20 @@ static bool make_point(const struct tree *t, const struct point *pt, bool is_dir
 	return made;
 }
 
+/* The guest's root is mounted over our "/", so the kernel's name of something in it is its path in the guest. */
+static bool leads_into_own(int fd)
+{
+	char link[64], path[PATH_MAX];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "self/fd/%d", fd);
+	n = readlinkat(host_proc_fd(), link, path, sizeof(path) - 1);
+	if (n < 0)
+		die_sys("readlink /proc/%s", link);
+	path[n] = '\0';
+	return in_own_mount(path);
+}
+
 /* The mount point's descriptor; -1: a default one that the root doesn't have. */
 static int open_point(const struct tree *t, const struct point *pt, bool is_dir)
 {
@@ -596,10 +609,8 @@ static int open_point(const struct tree *t, const struct point *pt, bool is_dir)
 		die_sys("%s %s: stat the mount point", flag_of(pt), quote(pt->dst));
 	if (st.st_dev == t->st.st_dev && st.st_ino == t->st.st_ino)
 		die("%s %s: in the root this leads to /", flag_of(pt), quote(pt->dst));
-	for (size_t i = 0; i < t->n_kernel && !in_own_mount(pt->dst); i++)
-		if (st.st_dev == t->kernel[i])
-			die("%s %s: in the root this leads into the guest's own /dev, /proc or /sys", flag_of(pt),
-			    quote(pt->dst));
+	if (pt->given && !in_own_mount(pt->dst) && leads_into_own(fd))
+		die("%s %s: in the root this leads into the guest's own /dev, /proc or /sys", flag_of(pt), quote(pt->dst));
 	return fd;
 }
 
@@ -693,8 +704,6 @@ static void mount_own(struct build *b, struct tree *t, const struct point *pt)
 	attach(fd, at, pt);
 	if (pt->kind == TMPFS || pt->kind == DEV)
 		t->own[t->n_own++] = device_of(fd);
-	if (pt->kind != TMPFS)
-		t->kernel[t->n_kernel++] = device_of(fd);
 	if (pt->kind == PROC) {
 		guestfs_cover_proc(b, fd, t->blank_fd);
 	} else if (pt->kind == SYS) {
