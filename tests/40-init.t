@@ -1,0 +1,222 @@
+#!/bin/sh
+# Guest pid 1: how COMMAND is found, started and waited for, what becomes of its children, and what the guest
+# can do to its init or through it.
+. "$(dirname "$0")/lib.sh"
+need root cgroup2
+mktmp
+make_root "$tmp/r"
+R=$tmp/r
+leftovers_before
+
+# --- status ------------------------------------------------------------------
+
+bad=''
+for n in 0 1 2 3 7 63 64 124 125 126 127 128 129 200 254 255; do
+	"$VRUN" --root "$R" -- sh -c "exit $n" </dev/null 2>/dev/null
+	got=$?
+	[ $got -eq $n ] || bad="$bad $n:$got"
+done
+is "every exit status of the command is vrun's" "$bad" ""
+# 2 INT, 3 QUIT, 6 ABRT, 9 KILL, 11 SEGV, 13 PIPE, 15 TERM, 34 and 64 real-time
+for n in 1 2 3 6 9 10 11 13 14 15 34 64; do
+	(ulimit -c 0; exec "$VRUN" --root "$R" -- sh -c "ulimit -c 0; kill -$n \$\$; sleep 5") </dev/null 2>/dev/null
+	got=$?
+	[ $got -eq $((128 + n)) ] || bad="$bad $n:$got"
+done
+is "a command that a signal ends has vrun end of the same" "$bad" ""
+
+# --- finding and executing ---------------------------------------------------
+
+printf '#!/bin/sh\necho "script $0 $*"\n' >"$R/bin/script"
+printf 'echo "no first line $0 $*"\n' >"$R/bin/plain"
+printf '#!/nowhere/interpreter\n' >"$R/bin/dangling"
+printf 'not executable\n' >"$R/bin/file"
+mkdir -p "$R/first" "$R/bin/dir"
+printf '#!/bin/sh\necho first\n' >"$R/first/dup"
+printf '#!/bin/sh\necho second\n' >"$R/bin/dup"
+printf 'no right to run this\n' >"$R/first/shadow"
+printf '#!/bin/sh\necho behind\n' >"$R/bin/shadow"
+chmod 755 "$R"/bin/script "$R"/bin/plain "$R"/bin/dangling "$R"/first/dup "$R"/bin/dup "$R"/bin/shadow
+chmod 644 "$R"/bin/file "$R"/first/shadow
+
+for userns in yes no; do
+	g() { run "$VRUN" --root "$R" --userns $userns "$@"; }
+	g -- /bin/script a 'b c'
+	is "userns $userns: a script has its name and arguments" "$out" "script /bin/script a b c"
+	g -- script
+	is "userns $userns: a name is looked up in the guest's PATH" "$out" "script /bin/script "
+	g -- /bin/plain x
+	is "userns $userns: a text without #! is the shell's, as execvp has it" "$out" "no first line /bin/plain x"
+	g -e PATH=/first:/bin -- dup
+	is "userns $userns: the first directory of PATH wins" "$out" first
+	g -e PATH=/first:/bin -- shadow
+	is "userns $userns: what may not be executed hides nothing behind it" "$out" behind
+	g -e PATH=/nowhere: -w /first -- dup
+	is "userns $userns: an empty PATH element is the working directory" "$out" first
+	g -- nosuch
+	is "userns $userns: a missing command is 127" "$status $err" "127 vrun: exec 'nosuch': No such file or directory"
+	g -- ''
+	is "userns $userns: so is an empty name" "$status" 127
+	g -- /bin/nosuch
+	is "userns $userns: and a path" "$status $err" "127 vrun: exec '/bin/nosuch': No such file or directory"
+	g -- file
+	is "userns $userns: a file without x is 126" "$status $err" "126 vrun: exec '/bin/file': Permission denied"
+	g -- /bin/dir
+	is "userns $userns: a directory is 126" "$status" 126
+	g -- /bin/dangling
+	is "userns $userns: a missing interpreter is said to be one" "$status $err" \
+		"127 vrun: exec '/bin/dangling': its interpreter is not in the guest"
+	g -- "$(printf 'a\033[31mb')"
+	is "userns $userns: an error line has no escape sequences of a name" "$err" \
+		"vrun: exec 'a\\x1b[31mb': No such file or directory"
+	g -- sh -c 'ls /proc/self/fd | tr "\n" " "'
+	# 3 is ls's own, on the directory.
+	is "userns $userns: COMMAND has the descriptors 0 to 2" "$out" "0 1 2 3 "
+	run sh -c "exec 5</dev/null 9</dev/null; exec '$VRUN' --root '$R' --userns $userns --keep-fd 9 -- \
+		sh -c 'ls /proc/self/fd | tr \"\\n\" \" \"'"
+	is "userns $userns: and those of --keep-fd under their numbers" "$out" "0 1 2 3 9 "
+	g -- sh -c 'cat /proc/self/status'
+	like "userns $userns: no signal is blocked" "$out" '^SigBlk:	0000000000000000$'
+	like "userns $userns: none ignored" "$out" '^SigIgn:	0000000000000000$'
+done
+run sh -c "trap '' HUP USR1; exec '$VRUN' --root '$R' -- grep SigIgn /proc/self/status"
+is "what the caller ignores the command ignores (nohup)" "$out" "SigIgn:	0000000000000201"
+
+# --- pid 1 -------------------------------------------------------------------
+
+run "$VRUN" --root "$R" --name secretive -e TOKEN=hidden -- sh -c 'tr "\0" " " </proc/1/cmdline; cat /proc/1/environ'
+is "/proc/1/cmdline says nothing of the host's" "$out" "init "
+like "/proc/1/environ can't be read" "$err" 'Permission denied'
+run "$VRUN" --root "$R" -- sh -c 'ls -l /proc/1/exe /proc/1/root /proc/1/cwd; ls /proc/1/fd; cat /proc/1/mem'
+is "nor its exe, root, fd or memory" "$out" ""
+run "$VRUN" --root "$R" -- sh -c 'for s in 1 2 3 4 6 7 8 9 10 11 13 14 15 17 19 20 21 22 34 64; do kill -$s 1; done; sleep 0.1; exit 5'
+is "no signal of the guest's root ends or stops its init" "$status" 5
+run "$VRUN" --root "$R" -- sh -c 'ps -o pid,pgid,sid | awk "\$1 == 1 || \$1 == \$\$ { print }" ; exit 0'
+like "COMMAND is pid 2 in a process group of its own" \
+	"$("$VRUN" --root "$R" -- sh -c 'cut -d" " -f1,4-6 /proc/self/stat; exit' </dev/null)" '^[0-9]+ 2 2 1$'
+
+# Each of them leaves a zombie to its parent, which ends at once; pid 1 must take them all.
+cat >"$R/bin/forks" <<'S'
+#!/bin/sh
+i=0
+while [ $i -lt 200 ]; do
+	(sleep 0.01 & )
+	i=$((i + 1))
+done
+n=1
+for t in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+	n=$(grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l)
+	left=$(ps -o comm | grep -c sleep)
+	[ "$n" -gt 0 ] || [ "$left" -gt 0 ] || break
+	sleep 0.1
+done
+echo "zombies $n sleeps $left"
+S
+chmod 755 "$R/bin/forks"
+for share in "" "--share pid --userns no"; do
+	# shellcheck disable=SC2086
+	run "$VRUN" --root "$R" $share -- sh -c '
+		i=0; while [ $i -lt 200 ]; do (sleep 0.01 &); i=$((i + 1)); done
+		sleep 0.5; exit 6'
+	is "200 orphans are reaped ($share)" "$status $err" "6 "
+done
+run "$VRUN" --root "$R" -- forks
+is "none stays a zombie" "$out" "zombies 0 sleeps 0"
+
+# --- what is left when COMMAND ends ------------------------------------------
+
+run "$VRUN" --root "$R" -- sh -c 'sleep 1000 & sleep 1000 & setsid sleep 1000 & exit 3'
+is "what still runs when COMMAND ends is killed, with a line that counts" "$status $(echo "$err" | sed 's/guest-[0-9]*/G/')" \
+	"3 vrun: G: 3 processes still ran when the command ended: killed (--until last waits)"
+run "$VRUN" -q --root "$R" -- sh -c 'sleep 1000 & exit 3'
+is "-q: without the line" "$status $err" "3 "
+begin=$(date +%s%N)
+run "$VRUN" --root "$R" --until last -- sh -c '(sleep 1; echo late) & exit 4'
+is "--until last: the guest ends with its last process, the status is COMMAND's" "$status $out" "4 late"
+[ $(($(date +%s%N) - begin)) -ge 900000000 ] && pass "and not before" || fail "and not before"
+"$VRUN" --root "$R" --until last -- sh -c 'sleep 1000 & trap "" TERM; sleep 1000 & exit 4' 2>"$tmp/err" </dev/null &
+pid=$!
+sleep 0.7
+kill -TERM $pid
+wait $pid
+is "--until last: TERM reaches what COMMAND left" "$? $(cat "$tmp/err")" "4 "
+run "$VRUN" --root "$R" --share pid -- sh -c 'setsid sleep 1000 & exit 3'
+is "--share pid: what is left is killed as well" "$status" 3
+
+# --- signals -----------------------------------------------------------------
+
+for n in HUP INT QUIT USR1 USR2 ALRM PIPE RTMIN+3; do
+	"$VRUN" --root "$R" -- sh -c "trap 'echo got; exit 9' $n; echo ready; while :; do sleep 0.05; done" \
+		>"$tmp/out" </dev/null 2>&1 &
+	pid=$!
+	wait_for 5 grep -q ready "$tmp/out"
+	kill -s $n $pid 2>/dev/null || kill -37 $pid
+	wait $pid
+	is "$n to vrun goes to the command" "$? $(tail -n 1 "$tmp/out")" "9 got"
+done 2>/dev/null
+"$VRUN" --root "$R" -- sh -c 'echo $$; i=0; while :; do i=$((i+1)); echo $i; sleep 0.05; done' >"$tmp/out" </dev/null 2>&1 &
+pid=$!
+wait_for 5 grep -q 3 "$tmp/out"
+kill -TSTP $pid
+# shellcheck disable=SC2016
+ok "TSTP to vrun stops it, after the command" wait_for 5 grep -q '^State:.T' /proc/$pid/status
+before=$(wc -l <"$tmp/out")
+sleep 0.4
+is "the command does nothing meanwhile" "$(wc -l <"$tmp/out")" "$before"
+kill -CONT $pid
+sleep 0.4
+[ "$(wc -l <"$tmp/out")" -gt "$before" ] && pass "CONT continues both" || fail "CONT continues both"
+kill -TERM $pid
+wait $pid
+is "TERM ends it" $? 143
+
+# --- CVE-2019-5736: the host's vrun by way of /proc/PID/exe ------------------
+
+printf '#!/proc/self/exe --args-file=/fifo\n' >"$R/bin/self"
+chmod 755 "$R/bin/self"
+mkfifo "$R/fifo"
+cp "$VRUN" "$tmp/vrun-copy"
+chmod 755 "$tmp/vrun-copy"
+# The process in the guest that is not init: a child of init.
+in_guest() { cat /proc/"$(cat /proc/$1/task/$1/children | tr -d ' ')"/task/*/children; }
+for userns in yes no; do
+	"$tmp/vrun-copy" --root "$R" --userns $userns -- /bin/self </dev/null >"$tmp/out" 2>&1 &
+	pid=$!
+	wait_for 5 sh -c "tr '\\0' ' ' </proc/\$(cat /proc/\$(cat /proc/$pid/task/$pid/children | tr -d ' ')/task/*/children | tr -d ' ')/cmdline | grep -q args-file"
+	victim=$(in_guest $pid | tr -d ' ')
+	if [ -z "$victim" ]; then
+		fail "userns $userns: a script of #!/proc/self/exe runs as vrun's image"
+		cat "$tmp/out"
+	else
+		like "userns $userns: a script of #!/proc/self/exe runs as vrun's image" \
+			"$(tr '\0' ' ' <"/proc/$victim/cmdline")" 'args-file'
+		if [ $userns = no ]; then
+			isnt "userns no: which is not the file on the host" \
+				"$(stat -Lc %d:%i "/proc/$victim/exe")" "$(stat -c %d:%i "$tmp/vrun-copy")"
+			chmod 777 "/proc/$victim/exe" 2>/dev/null
+			not_ok "userns no: nobody can write to it" sh -c "echo x >>/proc/$victim/exe"
+		else
+			not_ok "userns yes: the guest's root can't change the file's mode" \
+				nsenter -t "$victim" -U chmod 777 "/proc/$victim/exe"
+			not_ok "userns yes: nor write to it" nsenter -t "$victim" -U sh -c "echo x >>/proc/$victim/exe"
+		fi
+		is "userns $userns: the host's file is what it was" "$(stat -c %a "$tmp/vrun-copy")" 755
+	fi
+	kill -KILL $pid
+	wait $pid 2>/dev/null
+done
+sleep 1000 &
+pid=$!
+cp "$(readlink -f "$(command -v sleep)")" "$tmp/control"
+"$tmp/control" 1000 2>/dev/null || "$tmp/control" sleep 1000 &
+control=$!
+sleep 0.2
+chmod 777 "/proc/$control/exe" 2>/dev/null
+is "control: the exe of an ordinary process is a way to the file" "$(stat -c %a "$tmp/control")" 777
+kill -KILL $control $pid
+wait $control $pid 2>/dev/null
+
+run sh -c "exec -a vrun-exec '$VRUN' 2 x true" 
+not_ok "the role of the last exec, by hand with nonsense: an error" sh -c "exec -a vrun-exec '$VRUN' x"
+"$VRUN" --list >/dev/null 2>&1
+leftovers_none "nothing is left of all this"
