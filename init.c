@@ -407,10 +407,6 @@ static void init_release(const struct init *in)
 {
 	for (int fd = 0; fd < 3; fd++)
 		dup2(in->signal_fd, fd);
-	/* cmdline, unlike the rest of /proc/1, asks for no right to trace: it would tell host paths and arguments. */
-	memset(in->args->args_area, 0, in->args->args_len);
-	snprintf(in->args->args_area, in->args->args_len, "init");
-	prctl(PR_SET_NAME, "init");
 }
 
 static _Noreturn void init_loop(struct init *in)
@@ -445,6 +441,15 @@ static void init_become(const struct init_args *a)
 		die_sys("--tty: controlling terminal");
 }
 
+/* cmdline, unlike the rest of /proc/1, asks for no right to trace: it would tell host paths and arguments. Before
+ * there is anybody who could look. */
+static void init_conceal(const struct init_args *a)
+{
+	memset(a->args_area, 0, a->args_len);
+	snprintf(a->args_area, a->args_len, "init");
+	prctl(PR_SET_NAME, "init");
+}
+
 _Noreturn void init_main(const struct init_args *a)
 {
 	static struct init in;
@@ -477,6 +482,7 @@ _Noreturn void init_main(const struct init_args *a)
 	in.signal_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (in.signal_fd < 0)
 		die_sys("signalfd");
+	init_conceal(a);
 	in.command = program_start(&in, &command);
 	/* The child has the only writing end now: its exec is the supervisor's end of file. */
 	close(a->error_fd);

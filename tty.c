@@ -98,7 +98,8 @@ void tty_check(const struct plan *p, struct tty *t)
 	else if (isatty(t->out_fd))
 		t->out_fd = open_again(t->out_fd);
 	t->own_out = t->out_fd > 2;
-	t->eager = tty_wanted(t) && (t->in_fd != t->term_fd || (!t->shared && in_foreground(t)));
+	/* An init program isn't stopped by reading, so nothing else would ever say that it wants the terminal. */
+	t->eager = tty_wanted(t) && (t->in_fd != t->term_fd || (!t->shared && (p->context.init || in_foreground(t))));
 }
 
 bool tty_wanted(const struct tty *t)

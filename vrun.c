@@ -392,15 +392,8 @@ static void load_filter(struct run *r)
 
 static void bound(struct run *r) { caps_apply_bound(r->plan); }
 
-static char *command_line;              /* main's argv, one text after the other */
-static size_t command_line_len;
-
 static void become_init(struct run *r)
 {
-	/* /proc/1/cmdline is everybody's to read, whatever prctl(2) says of dumping, and ours names what is the
-	 * host's. The parsers own copies, and this is a copy of the supervisor's page. */
-	memset(command_line, 0, command_line_len);
-	snprintf(command_line, command_line_len, "init");
 	/* Where the guest's pid namespace isn't its own, init's end isn't the others'. */
 	if (!own(r->plan, NS_PID))
 		r->init.kill_fd = r->sup->cg.kill_fd;
@@ -814,8 +807,6 @@ int main(int argc, char **argv)
 	role(argc, argv);
 	cgroup_dead = net_sweep;
 	caps_acquire();
-	command_line = argv[0];
-	command_line_len = (size_t)(argv[argc - 1] + strlen(argv[argc - 1]) + 1 - argv[0]);
 	opts_init(&plan);
 	opts_parse(&plan, argc, argv);
 	util_quiet = plan.control.quiet;

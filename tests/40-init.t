@@ -19,9 +19,11 @@ done
 is "every exit status of the command is vrun's" "$bad" ""
 # 2 INT, 3 QUIT, 6 ABRT, 9 KILL, 11 SEGV, 13 PIPE, 15 TERM, 34 and 64 real-time
 for n in 1 2 3 6 9 10 11 13 14 15 34 64; do
-	(ulimit -c 0; exec "$VRUN" --root "$R" -- sh -c "ulimit -c 0; kill -$n \$\$; sleep 5") </dev/null 2>/dev/null
+	(ulimit -c 0; exec "$R/bin/busybox" sh -c "kill -$n \$\$; exit 77") </dev/null 2>/dev/null
+	native=$?		# whoever runs this may have it ignore some
+	(ulimit -c 0; exec "$VRUN" --root "$R" -- sh -c "kill -$n \$\$; exit 77") </dev/null 2>/dev/null
 	got=$?
-	[ $got -eq $((128 + n)) ] || bad="$bad $n:$got"
+	[ $got -eq $native ] || bad="$bad $n:$got"
 done
 is "a command that a signal ends has vrun end of the same" "$bad" ""
 
@@ -75,20 +77,21 @@ for userns in yes no; do
 	run sh -c "exec 5</dev/null 9</dev/null; exec '$VRUN' --root '$R' --userns $userns --keep-fd 9 -- \
 		sh -c 'ls /proc/self/fd | tr \"\\n\" \" \"'"
 	is "userns $userns: and those of --keep-fd under their numbers" "$out" "0 1 2 3 9 "
-	g -- sh -c 'cat /proc/self/status'
+	g -- cat /proc/self/status
 	like "userns $userns: no signal is blocked" "$out" '^SigBlk:	0000000000000000$'
-	like "userns $userns: none ignored" "$out" '^SigIgn:	0000000000000000$'
+	like "userns $userns: none ignored but by the caller" "$out" "^$(grep SigIgn /proc/$$/status)\$"
 done
-run sh -c "trap '' HUP USR1; exec '$VRUN' --root '$R' -- grep SigIgn /proc/self/status"
-is "what the caller ignores the command ignores (nohup)" "$out" "SigIgn:	0000000000000201"
+run sh -c "trap '' HUP USR1; grep SigIgn /proc/self/status; exec '$VRUN' --root '$R' -- grep SigIgn /proc/self/status"
+is "what the caller ignores the command ignores (nohup)" "$(echo "$out" | sort -u)" "$(echo "$out" | head -n 1)"
+like "which were two signals more" "$out" '201$|205$'
 
 # --- pid 1 -------------------------------------------------------------------
 
-run "$VRUN" --root "$R" --name secretive -e TOKEN=hidden -- sh -c 'tr "\0" " " </proc/1/cmdline; cat /proc/1/environ'
-is "/proc/1/cmdline says nothing of the host's" "$out" "init "
+run "$VRUN" --root "$R" --name secretive -e TOKEN=hidden -- sh -c 'tr -d "\0" </proc/1/cmdline; cat /proc/1/environ'
+is "/proc/1/cmdline says nothing of the host's" "$out" init
 like "/proc/1/environ can't be read" "$err" 'Permission denied'
 run "$VRUN" --root "$R" -- sh -c 'ls -l /proc/1/exe /proc/1/root /proc/1/cwd; ls /proc/1/fd; cat /proc/1/mem'
-is "nor its exe, root, fd or memory" "$out" ""
+unlike "nor its exe, root, fd or memory" "$out" '[-]>|^[0-9]|^[^l]' 
 run "$VRUN" --root "$R" -- sh -c 'for s in 1 2 3 4 6 7 8 9 10 11 13 14 15 17 19 20 21 22 34 64; do kill -$s 1; done; sleep 0.1; exit 5'
 is "no signal of the guest's root ends or stops its init" "$status" 5
 run "$VRUN" --root "$R" -- sh -c 'ps -o pid,pgid,sid | awk "\$1 == 1 || \$1 == \$\$ { print }" ; exit 0'
@@ -134,7 +137,7 @@ begin=$(date +%s%N)
 run "$VRUN" --root "$R" --until last -- sh -c '(sleep 1; echo late) & exit 4'
 is "--until last: the guest ends with its last process, the status is COMMAND's" "$status $out" "4 late"
 [ $(($(date +%s%N) - begin)) -ge 900000000 ] && pass "and not before" || fail "and not before"
-"$VRUN" --root "$R" --until last -- sh -c 'sleep 1000 & trap "" TERM; sleep 1000 & exit 4' 2>"$tmp/err" </dev/null &
+"$VRUN" --root "$R" --until last -- sh -c 'sleep 1000 & setsid sleep 1000 & exit 4' 2>"$tmp/err" </dev/null &
 pid=$!
 sleep 0.7
 kill -TERM $pid
@@ -145,20 +148,21 @@ is "--share pid: what is left is killed as well" "$status" 3
 
 # --- signals -----------------------------------------------------------------
 
-for n in HUP INT QUIT USR1 USR2 ALRM PIPE RTMIN+3; do
+# Not INT and QUIT: a shell has what it starts with & ignore them, and so does the command then (41-tty.t has them).
+for n in HUP USR1 USR2 ALRM PIPE VTALRM IO; do
+	rm -f "$tmp/out"
 	"$VRUN" --root "$R" -- sh -c "trap 'echo got; exit 9' $n; echo ready; while :; do sleep 0.05; done" \
 		>"$tmp/out" </dev/null 2>&1 &
 	pid=$!
 	wait_for 5 grep -q ready "$tmp/out"
-	kill -s $n $pid 2>/dev/null || kill -37 $pid
+	kill -s $n $pid
 	wait $pid
 	is "$n to vrun goes to the command" "$? $(tail -n 1 "$tmp/out")" "9 got"
-done 2>/dev/null
+done
 "$VRUN" --root "$R" -- sh -c 'echo $$; i=0; while :; do i=$((i+1)); echo $i; sleep 0.05; done' >"$tmp/out" </dev/null 2>&1 &
 pid=$!
 wait_for 5 grep -q 3 "$tmp/out"
 kill -TSTP $pid
-# shellcheck disable=SC2016
 ok "TSTP to vrun stops it, after the command" wait_for 5 grep -q '^State:.T' /proc/$pid/status
 before=$(wc -l <"$tmp/out")
 sleep 0.4
@@ -205,16 +209,14 @@ for userns in yes no; do
 	kill -KILL $pid
 	wait $pid 2>/dev/null
 done
-sleep 1000 &
-pid=$!
-cp "$(readlink -f "$(command -v sleep)")" "$tmp/control"
-"$tmp/control" 1000 2>/dev/null || "$tmp/control" sleep 1000 &
+cp "$R/bin/busybox" "$tmp/sleep"
+"$tmp/sleep" 1000 &
 control=$!
 sleep 0.2
 chmod 777 "/proc/$control/exe" 2>/dev/null
-is "control: the exe of an ordinary process is a way to the file" "$(stat -c %a "$tmp/control")" 777
-kill -KILL $control $pid
-wait $control $pid 2>/dev/null
+is "control: the exe of an ordinary process is a way to the file" "$(stat -c %a "$tmp/sleep")" 777
+kill -KILL $control
+wait $control 2>/dev/null
 
 run sh -c "exec -a vrun-exec '$VRUN' 2 x true" 
 not_ok "the role of the last exec, by hand with nonsense: an error" sh -c "exec -a vrun-exec '$VRUN' x"
