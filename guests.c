@@ -264,6 +264,8 @@ static void json_guest(const struct facts *f, const struct sched_text *sched)
 		json_pair("cpuset", sched->cpuset);
 		json_number("throttled", f->u.throttled);
 		json_number("throttled_us", f->u.throttled_us);
+		json_number("bursts", f->u.bursts);
+		json_number("bursts_us", f->u.burst_us);
 	}
 	putchar('}');
 }
@@ -396,6 +398,8 @@ static void status_text(struct facts *f, const struct sched_text *sched)
 	row("cpuset", sched->cpuset);
 	row_number("throttled", f->u.throttled);
 	row_number("throttled us", f->u.throttled_us);
+	row_number("bursts", f->u.bursts);
+	row_number("bursts us", f->u.burst_us);
 	puts("cacct");
 	row_number("cpu user us", f->u.cpu_user_us);
 	row_number("cpu system us", f->u.cpu_system_us);

@@ -736,8 +736,12 @@ void limits_usage(const struct cgroup *cg, struct usage *u)
 	u->cpu_system_us = number_in(cg->dir_fd, "cpu.stat", "system_usec");
 	u->throttled = number_in(cpu.fd, "cpu.stat", "nr_throttled");
 	u->throttled_us = number_in(cpu.fd, "cpu.stat", cpu.v1 ? "throttled_time" : "throttled_usec");
+	u->bursts = number_in(cpu.fd, "cpu.stat", "nr_bursts");
+	u->burst_us = number_in(cpu.fd, "cpu.stat", cpu.v1 ? "burst_time" : "burst_usec");
 	if (cpu.v1 && u->throttled_us != ABSENT)
 		u->throttled_us /= 1000;
+	if (cpu.v1 && u->burst_us != ABSENT)
+		u->burst_us /= 1000;
 	memory_usage(cg, u);
 	u->pids = number_in(pids.fd, "pids.current", "");
 	u->pids_peak = number_in(pids.fd, "pids.peak", "");     /* Linux 6.1 */

@@ -188,12 +188,26 @@ static void set_sysctl(struct run *r) { limits_apply_sysctl(r->plan); }
 
 static void guest_init(struct run *r);
 
+static int open_ns(pid_t pid, const char *name)
+{
+	char path[48];
+	int fd;
+
+	snprintf(path, sizeof(path), "%d/ns/%s", (int)pid, name);
+	fd = openat(host_proc_fd(), path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		die_sys("open /proc/%s", path);
+	return fd;
+}
+
 /* CLONE_PARENT: the supervisor is init's parent and gets its status; it is born in its cgroup, limits and all. */
 static void bear_init(struct run *r)
 {
 	const struct plan *p = r->plan;
 	uint64_t flags = CLONE_PARENT | CLONE_INTO_CGROUP;
 	struct ctl m = { .type = CTL_BORN };
+	int fds[2];
+	size_t n = 0;
 
 	flags |= own_userns(p) ? CLONE_NEWUSER : 0;
 	flags |= own(p, NS_PID) ? CLONE_NEWPID : 0;
@@ -205,8 +219,15 @@ static void bear_init(struct run *r)
 	if (r->init_pid == 0)
 		guest_init(r);
 	m.value = r->init_pid;
-	if (send_fds(r->ctl_fd[1], &m, sizeof(m), NULL, 0) < 0)
+	/* The broker's namespaces from here, where they are our own: by init's pid they might be gone already. */
+	if (brokered(p)) {
+		fds[n++] = open_ns(getpid(), "uts");
+		fds[n++] = open_ns(getpid(), "net");
+	}
+	if (send_fds(r->ctl_fd[1], &m, sizeof(m), fds, n) < 0)
 		die_sys("tell the supervisor");
+	while (n)
+		close(fds[--n]);
 }
 
 static void map_ids(struct run *r)
@@ -220,18 +241,6 @@ static void map_ids(struct run *r)
 	snprintf(path, sizeof(path), "%d/gid_map", (int)r->init_pid);
 	if (write_at(host_proc_fd(), path, map) < 0)
 		die_sys("write the guest's gid_map %s", quote(map));
-}
-
-static int open_ns(pid_t pid, const char *name)
-{
-	char path[48];
-	int fd;
-
-	snprintf(path, sizeof(path), "%d/ns/%s", (int)pid, name);
-	fd = openat(host_proc_fd(), path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		die_sys("open /proc/%s", path);
-	return fd;
 }
 
 /* `echo >/dev/stderr` opens the pipe anew, as its owner or not at all. Only what has no name on the host changes
@@ -502,22 +511,22 @@ static uint32_t start_message(struct run *r)
 {
 	struct supervisor *s = r->sup;
 	struct ctl m;
-	int fd = -1;
-	size_t n_fds = 1;
+	int fd[2] = { -1, -1 };
+	size_t n_fds = 2;
 
-	if (recv_fds(s->ctl_fd, &m, sizeof(m), &fd, &n_fds) != sizeof(m))
+	if (recv_fds(s->ctl_fd, &m, sizeof(m), fd, &n_fds) != sizeof(m))
 		return 0;
 	switch (m.type) {
 	case CTL_BORN:
 		s->init_pid = m.value;
-		s->broker.uts_fd = brokered(r->plan) ? open_ns(s->init_pid, "uts") : -1;
-		s->broker.net_fd = brokered(r->plan) ? open_ns(s->init_pid, "net") : -1;
+		s->broker.uts_fd = fd[0];
+		s->broker.net_fd = fd[1];
 		break;
 	case CTL_PTY:
-		s->tty.master_fd = n_fds ? fd : -1;
+		s->tty.master_fd = fd[0];
 		break;
 	case CTL_LISTENER:
-		s->broker.listener_fd = n_fds ? fd : -1;
+		s->broker.listener_fd = fd[0];
 		s->broker.ccap = r->plan->rights.ccap;
 		s->broker.id_base = r->id_base;
 		s->broker.xid = s->cg.xid;

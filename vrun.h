@@ -420,7 +420,7 @@ void limits_apply_rlimits(const struct plan *p, pid_t pid);     /* prlimit(2) as
 /* What a guest has used. ABSENT: this kernel doesn't tell. */
 #define ABSENT UINT64_MAX
 struct usage {
-	uint64_t cpu_user_us, cpu_system_us, throttled, throttled_us;
+	uint64_t cpu_user_us, cpu_system_us, throttled, throttled_us, bursts, burst_us;
 	uint64_t memory_bytes, memory_peak_bytes, memory_limit_bytes, memory_hits, oom_kills;
 	uint64_t swap_bytes, swap_limit_bytes;
 	uint64_t pids, pids_peak, pids_limit, pids_hits;

@@ -1,0 +1,159 @@
+#!/bin/sh
+# The context id and the name: claimed by exactly one guest, given back by every end.
+# limit: 120
+. "$(dirname "$0")/lib.sh"
+need root cgroup2
+mktmp
+make_root "$tmp/r"
+R=$tmp/r
+leftovers_before
+
+cg2=$(cgroup2_dir)
+vrun() { "$VRUN" -q --root "$R" "$@"; }
+listed() { "$VRUN" -q --list | grep -qx "$1"; }
+start() { # NAME OPTIONS: in the background until $tmp/end is written to
+	_name=$1
+	shift
+	"$VRUN" -q --root "$R" --name "$_name" "$@" -- sleep 600 >/dev/null 2>"$tmp/err.$_name" &
+	pid=$!
+	wait_for 10 listed "$_name" || { echo "# $_name did not start"; _diag <"$tmp/err.$_name"; }
+}
+xid_of() { "$VRUN" --list --json | grep "\"name\":\"$1\"" | sed 's/.*"xid":\([0-9]*\).*/\1/'; }
+
+# --- one of each -------------------------------------------------------------
+
+start one --xid 77
+is "the xid asked for is the one given" "$(xid_of one)" 77
+exits "an xid in use is an error" 125 vrun --xid 77 -- true
+like "which names the option and the number" "$err" '^vrun: --xid 77: in use'
+exits "a name in use is an error" 125 vrun --name one -- true
+like "which names the option and the name" "$err" '^vrun: --name one: in use'
+ok "another guest can be started beside it" vrun -- true
+is "its directory belongs to root" "$(stat -c %u:%g:%a "$cg2/vrun/77")" 0:0:755
+is "no process is in the directory that carries limits and programs" "$(cat "$cg2/vrun/77/cgroup.procs")" ""
+isnt "they are in its leaf" "$(cat "$cg2/vrun/77/payload/cgroup.procs")" ""
+ok "the guest ends when told to" "$VRUN" --kill one
+wait
+ok "its xid and name are free again at once" vrun --xid 77 --name one -- true
+is "and the directory is gone" "$(ls -d "$cg2/vrun/77" 2>&1 | grep -c '^/')" 0
+
+# The name is a claim of its own: a guest that was given the xid may not be in the way of its default name.
+start guest-30000 --xid 78
+ok "somebody else's default name is passed over" vrun -- true
+exits "or an error with that very xid" 125 vrun --xid 30000 -- true
+"$VRUN" --kill guest-30000
+wait
+
+# --- many at once ------------------------------------------------------------
+
+n=200
+[ -z "${VRUN_KERNEL:-}" ] || n=40       # emulated
+i=0
+while [ $i -lt $n ]; do
+	vrun --hide none --virt none --status-fd 3 -- true 3>"$tmp/status.$i" >/dev/null 2>"$tmp/stderr.$i" &
+	i=$((i + 1))
+done
+wait
+# All overlapped or not: an xid may come twice only if the first was over. Held ones can't.
+is "$n starts at once all succeed" "$(cat "$tmp"/status.* | grep -c '"event":"exit","code":0')" "$n"
+is "without a word" "$(cat "$tmp"/stderr.*)" ""
+rm -f "$tmp"/status.*
+
+n=40
+[ -z "${VRUN_KERNEL:-}" ] || n=12
+mkfifo "$tmp/hold"
+i=0
+while [ $i -lt $n ]; do
+	vrun --hide none --virt none --status-fd 3 -- sleep 600 3>"$tmp/status.$i" >/dev/null 2>&1 &
+	i=$((i + 1))
+done
+all_run() { [ "$(cat "$tmp"/status.* | grep -c '"event":"exec"')" -eq "$n" ]; }
+ok "$n guests run at the same time" wait_for 60 all_run
+is "each with an xid of its own" \
+	"$(cat "$tmp"/status.* | sed -n 's/.*"event":"start".*"xid":\([0-9]*\).*/\1/p' | sort -u | wc -l)" "$n"
+names=$(sed -n 's/.*"event":"start","name":"\([^"]*\)".*/\1/p' "$tmp"/status.*)
+"$VRUN" -q --list >"$tmp/list"
+is "--list knows them all" "$(for name in $names; do grep -x "$name" "$tmp/list"; done | wc -l)" "$n"
+for name in $names; do "$VRUN" --kill "$name"; done
+wait
+
+i=0
+while [ $i -lt 12 ]; do
+	vrun --name same -- sleep 1 >/dev/null 2>"$tmp/same.$i" &
+	i=$((i + 1))
+done
+wait
+is "of twelve starts with one name, one gets it" "$(grep -l 'name same: in use' "$tmp"/same.* | wc -l)" 11
+
+# --- a supervisor that was killed --------------------------------------------
+
+start killed --memory 64M --pids 50
+xid=$(xid_of killed)
+kill -KILL "$pid"
+wait "$pid" 2>/dev/null
+ok "after kill -9 of its supervisor the name is free" vrun --name killed --xid "$xid" -- true
+leftovers_none "and what was left is removed by that start"
+
+start killed
+kill -KILL "$pid"
+wait "$pid" 2>/dev/null
+"$VRUN" --list >/dev/null
+leftovers_none "--list removes it, too"
+exits "a killed guest is no guest" 3 "$VRUN" --status killed
+
+# --- what isn't root's is no guest -------------------------------------------
+
+# The attack: with a tree that others may write to, a user makes a "guest" and has root act on it.
+mkdir -p "$cg2/vrun/99" && chown 1000 "$cg2/vrun/99"
+setfattr -n user.vrun.name -v evil "$cg2/vrun/99" 2>/dev/null
+exits "a directory of another user's is no guest" 3 "$VRUN" --status 99
+unlike "nor listed" "$("$VRUN" --list)" 'evil|^.* 99 '
+exits "and its xid can't be had" 125 vrun --xid 99 -- true
+ok "but nothing is done to it" test -d "$cg2/vrun/99"
+rmdir "$cg2/vrun/99"
+
+if command -v runuser >/dev/null && [ -z "${VRUN_KERNEL:-}" ]; then
+	start locked
+	xid=$(xid_of locked)
+	chmod 755 "$tmp"
+	for file in cgroup.kill cgroup.procs; do
+		not_ok "an ordinary user can't open $file of a guest to lock it" \
+			runuser -u nobody -- sh -c "exec 9>$cg2/vrun/$xid/$file"
+	done
+	chmod 700 "$tmp"
+	"$VRUN" --kill locked
+	wait
+fi
+
+# --- /etc/subuid -------------------------------------------------------------
+
+# In a mount namespace of our own, so that nobody's file is touched.
+printf '# comment\nuser:131072:65536\nother:1835008:1000\n' >"$tmp/subuid"
+in_subuid() {
+	unshare -m sh -c 'mount --bind "$1" /etc/subuid && shift && exec "$@"' sh "$tmp/subuid" "$@"
+}
+[ -e /etc/subuid ] || { : >/etc/subuid && at_exit rm -f /etc/subuid; }
+exits "ids that /etc/subuid has given out are an error" 125 in_subuid "$VRUN" --root "$R" --xid 2 -- true
+like "which names the file and the line" "$err" '^vrun: --xid 2: .*131072-196607.*/etc/subuid:2$'
+exits "if they overlap by one end only, too" 125 in_subuid "$VRUN" --root "$R" --xid 28 -- true
+ok "the next one is free" in_subuid "$VRUN" -q --root "$R" --xid 3 -- true
+ok "without a user namespace there are no such ids" in_subuid "$VRUN" -q --root "$R" --userns no --xid 2 -- true
+
+# --- --cgroup ----------------------------------------------------------------
+
+mkdir "$cg2/vrun-test-parent"
+start elsewhere --cgroup /vrun-test-parent --xid 80
+ok "--cgroup PATH: the guest's directory is there" test -d "$cg2/vrun-test-parent/vrun-80/payload"
+exits "its xid is taken all the same" 125 vrun --xid 80 -- true
+exits "and its name" 125 vrun --name elsewhere -- true
+like "--status knows where it is" "$("$VRUN" --status elsewhere)" 'cgroup +/vrun-test-parent/vrun-80$'
+kill -KILL "$pid"
+wait "$pid" 2>/dev/null
+"$VRUN" --list >/dev/null
+is "a killed supervisor's directory there is removed, too" "$(ls -d "$cg2"/vrun-test-parent/*/ 2>/dev/null)" ""
+rmdir "$cg2/vrun-test-parent"
+exits "--cgroup with no such directory is an error" 125 vrun --cgroup /nowhere/at/all -- true
+like "which names it" "$err" '^vrun: --cgroup /nowhere/at/all: open: No such file'
+exits "--cgroup can't lead out" 125 vrun --cgroup /../.. -- true
+
+leftovers_none "nothing is left of all this"
