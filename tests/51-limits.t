@@ -1,0 +1,182 @@
+#!/bin/sh
+# Limits hold, in the guest and there alone; whatever hierarchy has the controller.
+# limit: 120
+. "$(dirname "$0")/lib.sh"
+need root cgroup2
+mktmp
+make_root "$tmp/r"
+R=$tmp/r
+leftovers_before
+
+vrun() { "$VRUN" -q --root "$R" --hide none --virt none "$@"; }
+# A number of the exit line: event KEY.
+figure() { sed -n "s/.*\"event\":\"exit\".*\"$1\":\([0-9]*\).*/\1/p" "$tmp/status"; }
+between() { [ "$1" -ge "$2" ] && [ "$1" -le "$3" ]; }
+
+# Which hierarchy has it: v1's or v2's own directory.
+has() {
+	grep -qw "$1" "$(cgroup2_dir)/cgroup.controllers" ||
+		awk -v c="$1" '$3 == "cgroup" && $4 ~ "(^|,)" c "(,|$)" { f = 1 } END { exit !f }' /proc/mounts
+}
+
+# --- memory ------------------------------------------------------------------
+
+if has memory; then
+	# dd with one block of 200 MB takes that much memory.
+	hungry="dd if=/dev/zero of=/dev/null bs=200M count=1"
+	ok "control: without a limit 200 MB are to be had" vrun -- sh -c "$hungry"
+	exec 3>"$tmp/status"
+	run vrun --memory 64M --status-fd 3 -- sh -c "$hungry; echo alive"
+	exec 3>&-
+	is "--memory 64M: what wants 200 MB is killed, the guest lives on" "$out" alive
+	like "the exit line counts it" "$(figure oom_kills)" '^[1-9]'
+	[ -z "$(figure memory_peak_bytes)" ] ||
+		ok "the peak is at the limit, not above" between "$(figure memory_peak_bytes)" 60000000 67108864
+	exits "the command's own death by want of memory is KILL" 137 vrun --memory 64M -- dd if=/dev/zero of=/dev/null bs=200M count=1
+	like "and vrun says why" "$("$VRUN" --root "$R" --memory 64M -- sh -c "$hungry" 2>&1)" 'killed for want of memory'
+	# /dev/shm and /tmp are memory, too.
+	exits "a tmpfs is charged to the guest" 137 vrun --memory 32M -- dd if=/dev/zero of=/dev/shm/x bs=1M count=100
+	exec 3>"$tmp/status"
+	run vrun --memory 64M --swap 0 --status-fd 3 -- sh -c "$hungry; echo alive"
+	exec 3>&-
+	is "--swap 0 is the default spelt out" "$out" alive
+	ok "--memory inf is no limit" vrun --memory inf -- sh -c "$hungry"
+else
+	skip "no memory controller anywhere"
+fi
+
+# --- processes ---------------------------------------------------------------
+
+if has pids; then
+	exec 3>"$tmp/status"
+	run vrun --pids 20 --status-fd 3 -- sh -c 'f() { f | f & }; f 2>/dev/null; sleep 1; echo alive'
+	exec 3>&-
+	is "--pids 20: a fork bomb ends in the guest" "$out" alive
+	[ -z "$(figure pids_peak)" ] || is "which never had more than 20" "$(figure pids_peak)" 20
+	ok "--pids counts all of the guest: 3 are enough for one command beside init" vrun --pids 3 -- sh -c 'true'
+else
+	skip "no pids controller anywhere"
+fi
+
+# --- CPU ---------------------------------------------------------------------
+
+# cpu LIMIT...: CPU time per wall time, in percent, of a guest that would use all of one CPU for 3 s.
+cpu_share() {
+	exec 3>"$tmp/status"
+	vrun --status-fd 3 "$@" -- timeout 3 sh -c 'while :; do :; done' >/dev/null 2>&1
+	exec 3>&-
+	share=$((($(figure cpu_user_us) + $(figure cpu_system_us)) * 100 / $(figure wall_us)))
+}
+cpu_share
+free=$share
+echo "# a guest without a limit got $free % of a CPU"
+if has cpu && [ "$free" -ge 70 ]; then
+	cpu_share --cpus 0.5
+	ok "--cpus 0.5 is half a CPU, 10 % more or less ($share)" between "$share" 45 55
+	cpu_share --cpu-rate 25/100
+	ok "--cpu-rate 25/100 is a quarter, 10 % more or less ($share)" between "$share" 22 28
+elif has cpu; then
+	skip "this machine is too busy to measure shares of it"
+fi
+if has cpu && [ -z "${VRUN_KERNEL:-}" ]; then
+	"$VRUN" -q --root "$R" --name bucket --cpu-rate 50/100,burst=50 -- \
+		sh -c 'i=0; while [ $i -lt 8 ]; do sleep 0.3; timeout 0.08 sh -c "while :; do :; done"; i=$((i + 1)); done; sleep 60' &
+	sleep 4
+	like "the bucket's burst is used after idling" "$("$VRUN" --status bucket)" '^ +bursts +[1-9]'
+	ok "it is stopped" "$VRUN" --kill bucket
+	wait
+fi
+for bad in "--cpus 0" "--cpus 0.001" "--cpus x" "--cpu-rate 10/5000" "--cpu-rate 10/100,burst=20" "--cpu-rate 0/10" \
+	"--cpuset 1-" "--cpuset x" "--pids x" "--memory 5Q" "--io x" "--io /dev/null:rbps=1" "--rlimit nofile" \
+	"--rlimit nofile=9:8" "--rlimit nosuch=1" "--sysctl kernel.hostname=x" "--sysctl kernel.shmmax=x"; do
+	# shellcheck disable=SC2086
+	exits "$bad is an error" 125 vrun $bad -- true
+	like "which names the option, in one line or two" "$err" "^vrun: ${bad%% *}[ :=]"
+done
+
+if has cpuset; then
+	is "--cpuset 0: that CPU and no other" \
+		"$(vrun --cpuset 0 -- sh -c 'grep Cpus_allowed_list /proc/self/status' | tr -d '\t ')" "Cpus_allowed_list:0"
+	exits "--cpuset with no CPU that is there is an error" 125 vrun --cpuset 60000 -- true
+fi
+if has cpu; then ok "--cpu-weight is taken" vrun --cpu-weight 10 -- true; fi
+
+# --- I/O ---------------------------------------------------------------------
+
+disk=$(awk '$4 ~ /^(vda|sda|nvme0n1)$/ { print $4; exit }' /proc/partitions)
+if { has io || has blkio; } && [ -b "/dev/$disk" ]; then
+	ok "--io is taken" vrun --io "/dev/$disk:rbps=1M,wiops=100" -- true
+	has io || like "v1: it says what it can't hold back" \
+		"$("$VRUN" --root "$R" --io "/dev/$disk:rbps=1M" -- true 2>&1)" 'buffered writes'
+fi
+
+# --- rlimits, sysctls --------------------------------------------------------
+
+is "--rlimit: soft and hard" "$(vrun --rlimit nofile=100:200 -- sh -c 'ulimit -Sn; ulimit -Hn' | tr '\n' ' ')" "100 200 "
+is "one number is both" "$(vrun --rlimit core=0 --rlimit nofile=64 -- sh -c 'ulimit -Sn; ulimit -Hn; ulimit -c' | tr '\n' ' ')" "64 64 0 "
+not_ok "the guest's root can't raise it" vrun --rlimit nofile=64 -- sh -c 'ulimit -n 128'
+is "--sysctl kernel.shmmax is the guest's" "$(vrun --sysctl kernel.shmmax=4096 -- cat /proc/sys/kernel/shmmax)" 4096
+is "kernel.sem takes its four numbers" "$(vrun --sysctl 'kernel.sem=10 20 30 40' -- cat /proc/sys/kernel/sem | tr '\t' ' ')" "10 20 30 40"
+isnt "and the host keeps its own" "$(cat /proc/sys/kernel/shmmax)" 4096
+exits "not with a shared ipc namespace" 125 vrun --share ipc --sysctl kernel.shmmax=4096 -- true
+
+# --- the caller's own --------------------------------------------------------
+
+# In a cgroup of the test's own with a limit, as systemd-run -p MemoryMax=32M would.
+in_limited() { sh -c 'echo 0 >"$1/cgroup.procs" && shift && exec "$@"' sh "$limited" "$@"; }
+hungry="dd if=/dev/zero of=/dev/null bs=60M count=1"
+if has memory; then
+	cg2=$(cgroup2_dir)
+	if grep -qw memory "$cg2/cgroup.controllers"; then
+		echo +memory >"$cg2/cgroup.subtree_control"
+		limited=$cg2/test-limited
+		mkdir "$limited" && echo 32M >"$limited/memory.max"
+		[ ! -e "$limited/memory.swap.max" ] || echo 0 >"$limited/memory.swap.max"
+	else
+		limited=$(awk '$3 == "cgroup" && $4 ~ /(^|,)memory(,|$)/ { print $2; exit }' /proc/mounts)/test-limited
+		mkdir "$limited" && echo 32M >"$limited/memory.limit_in_bytes"
+		echo 32M >"$limited/memory.memsw.limit_in_bytes" 2>/dev/null
+	fi
+	exits "a limit on the caller's cgroup holds on the guest" 137 in_limited "$VRUN" -q --root "$R" -- $hungry
+	exits "--memory can't lift it" 137 in_limited "$VRUN" -q --root "$R" --cgroup self --memory 500M -- $hungry
+	ok "what fits in runs" in_limited "$VRUN" -q --root "$R" -- true
+	wait_for 3 rmdir "$limited" || echo "# $limited stays"
+fi
+cg2=$(cgroup2_dir)
+if grep -qw pids "$cg2/cgroup.controllers"; then
+	echo +pids >"$cg2/cgroup.subtree_control"
+	limited=$cg2/test-limited
+	mkdir "$limited" && echo 30 >"$limited/pids.max"
+	run in_limited "$VRUN" -q --root "$R" --pids 500 -- sh -c 'f() { f | f & }; f 2>/dev/null; sleep 1
+		echo /proc/[0-9]* | wc -w'
+	ok "a pids limit on the caller holds on the guest, whatever --pids says ($out)" [ "$out" -le 30 ]
+	wait_for 3 rmdir "$limited" || echo "# $limited stays"
+fi
+
+# --- --set -------------------------------------------------------------------
+
+field() { "$VRUN" --status "$1" | awk -v f="$2" -v n="$3" '$1 == f { print $n }'; }
+"$VRUN" -q --root "$R" --name set --virt none -- sh -c 'while :; do sleep 1; done' >/dev/null 2>&1 &
+running() { "$VRUN" --status "$1"; }
+wait_for 5 running set
+if has memory && has pids; then
+	ok "--set limits a guest that had none" "$VRUN" --set set --memory 64M --pids 33
+	is "the memory limit is there" "$(field set memory 4)" 64.0M
+	is "the pids limit is there" "$(field set pids 4)" 33
+	ok "its processes are in it" [ "$(field set pids 2)" -ge 2 ]
+	exits "a --set that fails half-way" 125 "$VRUN" --set set --pids 44 --cpuset 60000
+	is "has changed nothing" "$(field set pids 4)" 33
+	ok "inf lifts a limit" "$VRUN" --set set --memory inf --pids inf
+	is "so it is" "$(field set memory 4) $(field set pids 4)" "inf inf"
+	ok "it holds what runs" "$VRUN" --set set --pids 5
+	not_ok "and what enters" "$VRUN" --enter set -- sh -c 'for i in 1 2 3 4 5 6; do sleep 5 & done; wait'
+fi
+if has cpu; then
+	ok "--set --cpu-rate" "$VRUN" --set set --cpu-rate 20/100,burst=10
+	like "is seen" "$("$VRUN" --status set)" 'quota period +20000 100000'
+	ok "--set --cpus over it" "$VRUN" --set set --cpus 1.5
+	like "is seen, too" "$("$VRUN" --status set)" 'quota period +150000 100000'
+fi
+ok "the guest ends" "$VRUN" --kill set
+wait
+leftovers_none "nothing is left of all this"
