@@ -308,6 +308,26 @@ static void enter(int ns_fd, int type, const char *what)
 		die_sys("broker: enter the guest's %s namespace", what);
 }
 
+/* All but 0-2 (for an error's text), the listener, the guest's cgroup and /proc. */
+static void close_rest(const struct broker *b)
+{
+	const int kept[] = { b->listener_fd, b->cgroup_fd, host_proc_fd() };
+	int from = 3;
+
+	for (;;) {
+		int next = -1;
+
+		for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+			if (kept[i] >= from && (next < 0 || kept[i] < next))
+				next = kept[i];
+		if (next != from && sys_close_range((unsigned)from, next < 0 ? ~0U : (unsigned)next - 1, 0) < 0)
+			die_sys("broker: close_range");
+		if (next < 0)
+			return;
+		from = next + 1;
+	}
+}
+
 /*
  * Kept: SYS_ADMIN for sethostname, SYS_PTRACE for the guest's memory, SETUID and SETGID to become a caller, and,
  * for a guest whose capabilities are the host's, the one that socket(2) asks for.
@@ -346,9 +366,9 @@ _Noreturn void broker_main(const struct broker *b, size_t (*sysinfo_of)(struct v
 	if (syscall(__NR_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) < 0 || sizes.seccomp_notif > sizeof(in) ||
 	    sizes.seccomp_notif_resp > sizeof(struct seccomp_notif_resp))
 		die("broker: this kernel's notifications have another size");
-	host_proc_fd();
 	enter(b->uts_fd, CLONE_NEWUTS, "uts");
 	enter(b->net_fd, CLONE_NEWNET, "network");
+	close_rest(b);
 	drop_rest(b);
 	/* The answer wakes the caller on this CPU, as it waits for nothing else: 10 us a call instead of 140. */
 	ioctl(b->listener_fd, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
