@@ -28,6 +28,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <netinet/in.h>
 #include <linux/seccomp.h>
 #include <unistd.h>
 #include "compat.h"
@@ -145,6 +146,7 @@ static void become_root(pid_t supervisor)
 static pid_t supervisor_pid;
 static struct view view;
 static size_t (*fill_sysinfo)(struct view *, void *, bool);
+static void (*bind_source)(const struct net_state *, int, int);
 
 /* ---- handlers: 0, ANSWERED or an errno ---- */
 
@@ -218,30 +220,43 @@ static int give_pair(const struct request *q, const int fd[2], bool cloexec, uin
 
 enum { SOCKETCALL_SOCKET = 1, SOCKETCALL_SOCKETPAIR = 8 };      /* linux/net.h: SYS_SOCKET, SYS_SOCKETPAIR */
 
-static int on_socketcall(struct request *q)
+static bool is_icmp(const uint32_t word[4])
 {
-	bool pair = q->arg[0] == SOCKETCALL_SOCKETPAIR;
-	uint32_t word[4] = { 0 };
+	return (word[0] == AF_INET && word[2] == IPPROTO_ICMP) || (word[0] == AF_INET6 && word[2] == IPPROTO_ICMPV6);
+}
+
+/* Linux-VServer's raw_icmp: whoever has CAP_NET_RAW in the guest, or is its root, may have a raw socket for ICMP.
+ * The address programs see to it that it sends from the guest's addresses only. */
+static bool may_raw_icmp(const struct request *q, const struct caller *c, const uint32_t word[4])
+{
+	return (q->broker->ccap & CCAP_RAW_ICMP) && is_icmp(word) &&
+		(word[1] & ~(uint32_t)(SOCK_CLOEXEC | SOCK_NONBLOCK)) == SOCK_RAW &&
+		(c->euid == q->broker->id_base || (c->effective & BIT(CAP_NET_RAW)));
+}
+
+/* word: family, type, protocol, and for a pair where its numbers go. */
+static int make_socket(struct request *q, const uint32_t word[4], bool pair)
+{
+	bool cloexec = word[1] & SOCK_CLOEXEC;
 	int fd[2] = { -1, -1 }, err;
 	struct caller c;
-	bool cloexec;
 
-	if (!pair && q->arg[0] != SOCKETCALL_SOCKET)
-		return EINVAL;
-	err = guest_read(q, q->arg[1], word, (pair ? 4 : 3) * sizeof(word[0]));
-	if (!err)
-		err = read_caller(q, &c);
+	err = read_caller(q, &c);
 	if (err)
 		return err;
 	if (!is_family_allowed(word[0]))
 		return EAFNOSUPPORT;
-	cloexec = word[1] & SOCK_CLOEXEC;
 	become(q->broker, &c);
+	if (!pair && may_raw_icmp(q, &c, word))
+		set_effective(BIT(CAP_NET_RAW));
 	if (pair)
 		err = socketpair((int)word[0], (int)(word[1] | SOCK_CLOEXEC), (int)word[2], fd) < 0 ? errno : 0;
 	else
 		err = (fd[0] = socket((int)word[0], (int)(word[1] | SOCK_CLOEXEC), (int)word[2])) < 0 ? errno : 0;
 	become_root(supervisor_pid);
+	/* No program is asked when such a socket sends, so nothing would choose the guest's address. */
+	if (!err && !pair && is_icmp(word) && bind_source)
+		bind_source(&q->broker->net, fd[0], (int)word[0]);
 	if (!err && pair)
 		err = give_pair(q, fd, cloexec, word[3]);
 	else if (!err)
@@ -249,6 +264,25 @@ static int on_socketcall(struct request *q)
 	close_fd(&fd[0]);
 	close_fd(&fd[1]);
 	return err;
+}
+
+static int on_socketcall(struct request *q)
+{
+	bool pair = q->arg[0] == SOCKETCALL_SOCKETPAIR;
+	uint32_t word[4] = { 0 };
+	int err;
+
+	if (!pair && q->arg[0] != SOCKETCALL_SOCKET)
+		return EINVAL;
+	err = guest_read(q, q->arg[1], word, (pair ? 4 : 3) * sizeof(word[0]));
+	return err ? err : make_socket(q, word, pair);
+}
+
+static int on_socket(struct request *q)
+{
+	uint32_t word[4] = { (uint32_t)q->arg[0], (uint32_t)q->arg[1], (uint32_t)q->arg[2] };
+
+	return make_socket(q, word, false);
 }
 
 /* One row a brokered call; seccomp.c's row for it says when it is handed over. */
@@ -259,6 +293,7 @@ static const struct handler {
 	{ __NR_sethostname, COMPAT_NR32(74, 74), on_sethostname },
 	{ __NR_setdomainname, COMPAT_NR32(121, 121), on_setdomainname },
 	{ __NR_socketcall, COMPAT_NR32(102, -1), on_socketcall },
+	{ __NR_socket, COMPAT_NR32(359, 281), on_socket },
 	{ __NR_sysinfo, COMPAT_NR32(116, 116), on_sysinfo },
 };
 
@@ -330,12 +365,12 @@ static void close_rest(const struct broker *b)
 
 /*
  * Kept: SYS_ADMIN for sethostname, SYS_PTRACE for the guest's memory, SETUID and SETGID to become a caller, and,
- * for a guest whose capabilities are the host's, the one that socket(2) asks for.
+ * for raw ICMP, and for a guest whose capabilities are the host's, the one that socket(2) asks for.
  */
 static void drop_rest(const struct broker *b)
 {
 	uint64_t kept = BIT(CAP_SYS_ADMIN) | BIT(CAP_SYS_PTRACE) | BIT(CAP_SETUID) | BIT(CAP_SETGID) |
-			(b->id_base ? 0 : BIT(CAP_NET_RAW));
+			(b->id_base && !(b->ccap & CCAP_RAW_ICMP) ? 0 : BIT(CAP_NET_RAW));
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[2] = { 0 };
 
@@ -355,13 +390,15 @@ static void drop_rest(const struct broker *b)
 		die_sys("broker: prctl");
 }
 
-_Noreturn void broker_main(const struct broker *b, size_t (*sysinfo_of)(struct view *, void *, bool))
+_Noreturn void broker_main(const struct broker *b, size_t (*sysinfo_of)(struct view *, void *, bool),
+			   void (*bind_source_of)(const struct net_state *, int, int))
 {
 	union { struct seccomp_notif notif; char room[512]; } in;
 	struct seccomp_notif_sizes sizes;
 
 	supervisor_pid = getppid();
 	fill_sysinfo = sysinfo_of;
+	bind_source = bind_source_of;
 	view = b->view;
 	if (syscall(__NR_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) < 0 || sizes.seccomp_notif > sizeof(in) ||
 	    sizes.seccomp_notif_resp > sizeof(struct seccomp_notif_resp))

@@ -1228,6 +1228,24 @@ void net_undo(struct net_state *st)
 	close_fd(&st->config_fd);
 }
 
+/* An error is the guest's to find: it sends from what the kernel chooses, or, by the egress filter, not at all. */
+void net_bind_source(const struct net_state *st, int sock_fd, int family)
+{
+	struct sockaddr_in v4 = { .sin_family = AF_INET };
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
+	struct net_config c;
+
+	if (st->config_fd < 0 || map_lookup(st->config_fd, &st->guest, &c) < 0)
+		return;
+	if (family == AF_INET && c.n_v4) {
+		v4.sin_addr.s_addr = c.v4[0].addr;
+		bind(sock_fd, (struct sockaddr *)&v4, sizeof(v4));
+	} else if (family == AF_INET6 && c.n_v6) {
+		memcpy(&v6.sin6_addr, c.v6[0].addr, 16);
+		bind(sock_fd, (struct sockaddr *)&v6, sizeof(v6));
+	}
+}
+
 /* The configuration of the guest with this cgroup directory; s is to be closed. */
 static bool guest_config(int dir_fd, struct set *s, struct net_config *c)
 {

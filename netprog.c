@@ -1314,15 +1314,34 @@ static void packet6(struct code *c, size_t address)
 	swap(c, R8, 64);
 }
 
+/* The packet (r4: its protocol) is from a socket that no connect or sendmsg hook has seen, a raw one or a ping
+ * socket: falls through. Else to l. A raw socket with IP_HDRINCL sends any protocol. */
+static void unless_raw(struct code *c, int icmp, unsigned l)
+{
+	unsigned raw = label(c), look = label(c);
+
+	when_is(c, BPF_JEQ, R4, icmp, raw);
+	when_is(c, BPF_JNE, R4, IPPROTO_TCP, look);
+	unless_flag(c, NET_PEERS, l);
+	here(c, look);
+	load(c, BPF_DW, R1, R6, offsetof(struct __sk_buff, sk));
+	when_is(c, BPF_JEQ, R1, 0, l);
+	call(c, BPF_FUNC_sk_fullsock);
+	when_is(c, BPF_JEQ, R0, 0, l);          /* a connection not yet or no longer whole: TCP */
+	load(c, BPF_W, R1, R0, offsetof(struct bpf_sock, type));
+	when_is(c, BPF_JNE, R1, SOCK_RAW, l);
+	here(c, raw);
+}
+
 /*
  * Every packet of the guest's sockets: the source is its own, or it goes nowhere (EPERM to the sender).
- * To multicast and broadcast only with the ccap; ICMP, whose sockets no sendmsg hook sees, only to allowed
+ * To multicast and broadcast only with the ccap; from raw sockets, which no sendmsg hook sees, only to allowed
  * peers. r4 is the packet, then its protocol.
  */
 static void compile_egress(struct code *c)
 {
 	unsigned v6 = label(c), own4 = label(c), own6 = label(c), dst4 = label(c), dst6 = label(c);
-	unsigned pass4 = label(c), pass6 = label(c), icmp4 = label(c), icmp6 = label(c);
+	unsigned pass4 = label(c), pass6 = label(c);
 
 	begin(c, REFUSE);
 	load(c, BPF_W, R1, R6, offsetof(struct __sk_buff, protocol));
@@ -1344,11 +1363,7 @@ static void compile_egress(struct code *c)
 	set(c, R1, 0xe0000000);
 	when(c, BPF_JGE, R8, R1, DENIED);
 	here(c, dst4);
-	when_is(c, BPF_JEQ, R4, IPPROTO_ICMP, icmp4);
-	here(c, pass4);
-	count_packet(c, COUNT(tx_bytes), COUNT(tx_packets), 0);
-
-	here(c, icmp4);
+	unless_raw(c, IPPROTO_ICMP, pass4);
 	if_own4(c, pass4);
 	load(c, BPF_W, R1, R7, CF(loopback));
 	when(c, BPF_JEQ, R9, R1, pass4);
@@ -1356,7 +1371,8 @@ static void compile_egress(struct code *c)
 	check_peer4(c, DENIED);
 	if_flag(c, NET_MULTICAST, pass4);
 	if_multicast4(c, DENIED);
-	go(c, pass4);
+	here(c, pass4);
+	count_packet(c, COUNT(tx_bytes), COUNT(tx_packets), 0);
 
 	here(c, v6);
 	packet(c, 40);
@@ -1370,16 +1386,13 @@ static void compile_egress(struct code *c)
 	if_flag(c, NET_MULTICAST, dst6);
 	if_multicast6(c, DENIED);
 	here(c, dst6);
-	when_is(c, BPF_JEQ, R4, IPPROTO_ICMPV6, icmp6);
-	here(c, pass6);
-	count_packet(c, COUNT(tx_bytes), COUNT(tx_packets), 1);
-
-	here(c, icmp6);
+	unless_raw(c, IPPROTO_ICMPV6, pass6);
 	if_own6(c, pass6);
 	if_loopback6(c, pass6);
 	set(c, R4, 0);
 	check_peer6(c, DENIED);
-	go(c, pass6);
+	here(c, pass6);
+	count_packet(c, COUNT(tx_bytes), COUNT(tx_packets), 1);
 
 	here(c, DENIED);
 	count(c, COUNT(dropped));

@@ -48,6 +48,7 @@ enum when {
 	CCAP_ONLY,              /* with the ccap in .ccap: a brokered call */
 	IP_LAYER,               /* always, but for --ip host, where there is nothing to keep to */
 	VIEW_ONLY,              /* with --virt mem or load */
+	ICMP_ONLY,              /* with --ip ADDR and the ccap raw_icmp */
 };
 
 struct rule {
@@ -78,6 +79,9 @@ struct rule {
 #define BROKER_SOCKETCALL(number, why) \
 	{ CALL(socketcall, 102, NONE), 0, UINT32_MAX, number, number, 0, IP_LAYER, NO_CAP, 0, why }
 
+#define BROKER_ICMP(protocol, why) \
+	{ CALL(socket, 359, 281), 2, UINT32_MAX, protocol, protocol, 0, ICMP_ONLY, NO_CAP, 0, why }
+
 #define BROKER_VIEW(name, i386, arm, why) \
 	{ CALL(name, i386, arm), ANY, 0, 0, 0, 0, VIEW_ONLY, NO_CAP, 0, why }
 
@@ -91,6 +95,7 @@ struct rule {
 	"(VSOCK), passes under it (SMC, RDS, TIPC, KCM), or is only a way into little used code (ALG, CAN, ...)"
 #define SOCKETCALL "i386's way to socket(2) and socketpair(2): the family is in memory, where only the broker can " \
 	"read it; it makes the socket itself, with the caller's ids and capabilities"
+#define ICMP "ping: a raw socket for ICMP without CAP_NET_RAW on the host, bound to the guest's address"
 #define USERNS "in a user namespace of its own guest root would have all capabilities, and could mount"
 #define PROJECT "changes a file's project, which is what disk limits go by"
 
@@ -148,6 +153,8 @@ static const struct rule rules[] = {
 		    "then use clone(2)"),
 	BROKER(sethostname, 74, 74, CCAP_SET_UTSNAME, "in the guest's uts namespace only"),
 	BROKER(setdomainname, 121, 121, CCAP_SET_UTSNAME, "in the guest's uts namespace only"),
+	BROKER_ICMP(1, ICMP),
+	BROKER_ICMP(58, ICMP),
 	BROKER_VIEW(sysinfo, 116, 116, "memory and load are the guest's, as in its /proc"),
 };
 enum { N_RULES = sizeof(rules) / sizeof(rules[0]) };
@@ -170,6 +177,8 @@ static bool rule_applies(const struct rule *r, const struct plan *p)
 		return (rights->ccap & r->ccap) != 0;
 	case VIEW_ONLY:
 		return (p->procvirt.virt & (VIRT_MEM | VIRT_LOAD)) != 0;
+	case ICMP_ONLY:
+		return p->net.mode == IP_LIST && (rights->ccap & CCAP_RAW_ICMP);
 	case IP_LAYER:
 		return rights->seccomp != SECCOMP_NONE || p->net.mode != IP_HOST;
 	}

@@ -246,7 +246,7 @@ void supervise_broker_role(int fd)
 	take_state(fd, &b, sizeof(b));
 	prctl(PR_SET_DUMPABLE, 0);
 	procvirt_sysinfo(&b.view, info, false);
-	broker_main(&b, procvirt_sysinfo);
+	broker_main(&b, procvirt_sysinfo, net_bind_source);
 }
 
 /* A call is waiting and nobody answers: make the broker, in the guest's cgroup tree (its sockets and memory are
@@ -272,7 +272,7 @@ static void spawn_broker(struct supervisor *s)
 		const struct view *v = &s->view;
 		const int *fds[] = { &s->broker.listener_fd, &s->broker.uts_fd, &s->broker.net_fd,
 				     &s->broker.cgroup_fd, &v->load_fd, &v->payload_fd, &v->tasks_fd,
-				     &v->memory.dir_fd };
+				     &v->memory.dir_fd, &s->net.config_fd };
 		sigset_t none;
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -283,6 +283,7 @@ static void spawn_broker(struct supervisor *s)
 		for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 			keep(*fds[i]);
 		s->broker.view = *v;
+		s->broker.net = s->net;
 		exec_role(s->self_fd, "vrun-broker", &s->broker, sizeof(s->broker));
 		_exit(EXIT_VRUN);
 	}

@@ -283,6 +283,9 @@ struct view {                           /* plain data: travels in the supervisor
 	uint32_t last_pid;              /* highest seen, on the guest's numbers */
 };
 
+/* net.c's; travels in the supervisor's state, and to the broker: what must stay open while the guest lives. */
+struct net_state { int lookup_link_fd, config_fd, guests_fd; uint64_t guest; };
+
 struct broker {                         /* plain data: travels in the sealed memfd of the broker's role */
 	int listener_fd;                /* seccomp notify */
 	int uts_fd;                     /* guest's uts namespace */
@@ -292,9 +295,12 @@ struct broker {                         /* plain data: travels in the sealed mem
 	uint32_t id_base;               /* xid<<16, 0 without user namespace */
 	uint32_t xid;
 	struct view view;               /* for sysinfo(2) */
+	struct net_state net;           /* for ICMP sockets; config_fd -1: no --ip ADDR */
 };
-/* In the guest's uts and net namespaces; never trusts the guest's memory twice. fill_sysinfo: procvirt_sysinfo. */
-_Noreturn void broker_main(const struct broker *b, size_t (*fill_sysinfo)(struct view *, void *, bool));
+/* In the guest's uts and net namespaces; never trusts the guest's memory twice. fill_sysinfo: procvirt_sysinfo,
+ * bind_source: net_bind_source. */
+_Noreturn void broker_main(const struct broker *b, size_t (*fill_sysinfo)(struct view *, void *, bool),
+			   void (*bind_source)(const struct net_state *, int, int));
 
 /* ---- root.c: the guest's file tree and the barrier ---- */
 const char *root_parse_bind(struct root *r, const char *arg);
@@ -444,13 +450,13 @@ const char *net_parse_loopback(struct net *n, const char *arg);
 const char *net_parse_connect_allow(struct net *n, const char *arg);
 const char *net_parse_connect_deny(struct net *n, const char *arg);
 void net_check(struct plan *p);
-/* Plain data, travels in the supervisor's state: what must stay open while the guest lives. */
-struct net_state { int lookup_link_fd, config_fd, guests_fd; uint64_t guest; };
 /* Supervisor, before the guest is born: programs loaded or found, attached to cg->dir_fd, configuration filled. */
 void net_apply(const struct plan *p, const struct cgroup *cg, struct net_state *st);
 void net_apply_own(const struct plan *p, uint32_t id_base);     /* builder, in the guest's own netns (--ip none): lo up, sysctls */
 void net_apply_scope(const struct plan *p);     /* guest init: Landlock scope for abstract UNIX sockets, when the netns is the host's */
 void net_undo(struct net_state *st);
+/* Broker: an ICMP socket gets the guest's first address, the list being what it is now. */
+void net_bind_source(const struct net_state *st, int sock_fd, int family);
 void net_sweep(int dir_fd);             /* what a killed supervisor left on devices; before its cgroup directory goes */
 void net_update(const struct plan *p, const struct cgroup *cg);         /* --set: the lists of a running guest */
 struct net_counters;
