@@ -529,13 +529,17 @@ static void load_numbers(const struct view *v, struct numbers *n, const struct t
 	memcpy(n->load, s.load.avg, sizeof(n->load));
 }
 
+static bool asker_is_counted;
+
 static void task_numbers(const struct view *v, struct numbers *n)
 {
 	struct tasks t = { 0 };
 	bool counted = tasks_by_cgroupstats(v, &t) || tasks_by_walk(v, &t);
 	uint64_t pids = read_number(v->payload_fd, "pids.current");
 
-	n->running = t.running + 1;     /* who asks, and waits for us meanwhile */
+	/* Who asks runs, though it waits for us; unless it was seen before it slept. */
+	t.running -= asker_is_counted && t.running;
+	n->running = t.running + 1;
 	n->blocked = t.io_wait ? t.io_wait : t.uninterruptible;
 	n->tasks = counted ? t.total : (unsigned)known(pids);
 	n->last_pid = v->last_pid > n->tasks ? v->last_pid : n->tasks;
@@ -699,15 +703,18 @@ static void renew(struct view *v, size_t i, uint64_t now_ns)
 	g->mtime_ns = real > g->mtime_ns ? real : g->mtime_ns + 1;
 }
 
-/* The last process of the guest that we know of, on its own numbers: the kernel doesn't tell another pid namespace. */
-static void see_pid(struct view *v, uint32_t pid)
+/* Who asks is the last process of the guest that we know of, on its own numbers: the kernel doesn't tell another pid
+ * namespace's last. */
+static void see_asker(struct view *v, uint32_t pid)
 {
 	char path[32], text[4096], *ids;
 	uint64_t last = 0;
 
+	asker_is_counted = false;
 	snprintf(path, sizeof(path), "%u/status", pid);
 	if (!pid || read_at(host_proc_fd(), path, text, sizeof(text)) <= 0 || !(ids = strstr(text, "\nNSpid:")))
 		return;
+	asker_is_counted = strstr(text, "\nState:\tR") != NULL;
 	for (ids += strlen("\nNSpid:"); *ids && *ids != '\n'; ids++)
 		last = *ids == '\t' ? 0 : last * 10 + (uint64_t)(*ids - '0');
 	if (last > v->last_pid && last < INT32_MAX)
@@ -722,7 +729,7 @@ static void look(void *context, size_t i, uint32_t pid, bool fresh, struct fuse_
 
 	if (fresh ? !g->text || now - g->made_ns >= valid : !g->text) {
 		if (fresh && view_files[i].numbers & N_TASKS)
-			see_pid(v, pid);
+			see_asker(v, pid);
 		renew(v, i, now);
 	}
 	*f = (struct fuse_file){

@@ -59,7 +59,8 @@ between "--virt none: sysinfo(2) says the host's" "$(word total)" $((host_kb * 1
 guest --memory 64M --virt uptime,load -- sh -c 'free; cat /proc/loadavg'
 between "--virt load: sysinfo(2) says the host's memory" "$(word Mem:)" "$host_kb" "$host_kb"
 
-guest --memory 256M -- sh -c 'view spend 100 1 & sleep 0.7; cat /proc/meminfo; cat /proc/vmstat; wait'
+guest --memory 256M -- sh -c 'mkfifo /tmp/f; view spend 100 3 >/tmp/f & read -r _ </tmp/f
+	sleep 0.2; cat /proc/meminfo; cat /proc/vmstat; kill %1'
 between "memory in use is missing from MemFree" "$(word MemFree:)" 100000 165000
 between "and stands in AnonPages" "$(word AnonPages:)" 100000 125000
 between "and in vmstat's nr_anon_pages" "$(word nr_anon_pages)" $((100000 * 1024 / $(getconf PAGESIZE 2>/dev/null || echo 4096))) 40000
@@ -81,17 +82,16 @@ else
 	skip "needs two CPUs"
 fi
 
-guest --cpus 1 --cpuset 0 -- sh -c 'view spend 1 1.5; cat /proc/stat; cat /proc/uptime'
+guest --cpus 1 --cpuset 0 -- sh -c 'view spend 1 1; cat /proc/stat; cat /proc/uptime'
 between "stat: the time it took is the guest's, in 1/100 s" \
-	"$(printf '%s\n' "$out" | awk '$1 == "cpu" { print $2 + $4 }')" 100 250
+	"$(printf '%s\n' "$out" | awk '$1 == "cpu" { print $2 + $4 }')" 90 200
 is "stat: the CPUs' lines add up to the first" "$(printf '%s\n' "$out" | awk '
 	$1 == "cpu" { t = $2 + $4 + $5 } $1 ~ /^cpu[0-9]/ { s += $2 + $4 + $5 } END { print (t == s) }')" 1
 is "stat: and uptime's idle time is its idle time" "$(printf '%s\n' "$out" | awk '
 	$1 == "cpu" { idle = $5 / 100 } END { d = $2 - idle; print (d < 0.3 && d > -0.3) }')" 1
-is "loadavg: running and all are the guest's" \
-	"$("$VRUN" --root "$R" -- cat /proc/loadavg | cut -d' ' -f4)" 1/2
-guest -- sh -c 'view spend 1 7 & view spend 1 7 & sleep 6.2; cat /proc/loadavg; kill %1 %2'
-is "loadavg: two busy processes for 6 s, sampled once: 0.16" "${out%% *}" 0.16
+like "loadavg: running and all are the guest's" "$("$VRUN" --root "$R" -- cat /proc/loadavg)" ' [12]/2 [0-9]'
+guest -- sh -c 'view spend 1 60 >/dev/null & view spend 1 60 >/dev/null & sleep 6; cat /proc/loadavg; kill %1 %2'
+like "loadavg: two busy processes (or one more) for 6 s, sampled once" "$out" '^0\.(16|24) '
 
 # --- the form ----------------------------------------------------------------
 

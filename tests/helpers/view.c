@@ -6,7 +6,7 @@
  *	view sysinfo            what sysinfo(2) says to a 64-bit and to a 32-bit caller, a word a line
  *	view readers N SECS     N processes read the views for so long: nothing torn, nothing stale
  *	view hold FILE          FILE's first field, twice from one descriptor with 300 ms between
- *	view spend MIB SECS     that much memory, and a CPU, for so long
+ *	view spend MIB SECS     that much memory ("spent" says that it has it), and so much time of a CPU
  *	view first FILE         its first line
  *	view cost FILE N        µs for open, read to the end, close: median of N
  */
@@ -191,12 +191,15 @@ static int first_line(const char *path)
 static int spend(size_t mib, double secs)
 {
 	char *p = malloc(mib << 20);
-	double until = now(CLOCK_MONOTONIC) + secs;
+	double until;
 
 	memset(p, 1, mib << 20);
-	while (now(CLOCK_MONOTONIC) < until)
+	puts("spent");
+	fflush(stdout);
+	until = now(CLOCK_PROCESS_CPUTIME_ID) + secs;
+	while (now(CLOCK_PROCESS_CPUTIME_ID) < until)
 		;
-	return p[mib] - 1;
+	return p[0] - 1;
 }
 
 static int by_value(const void *a, const void *b)
