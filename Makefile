@@ -97,6 +97,8 @@ $(O)/helpers/%: tests/helpers/%.c $(O)/flags
 san	= -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined
 ASAN_CC	?= gcc
 FUZZ_CC	?= clang
+quiet	:= -Wno-unknown-warning-option -Wno-unused-parameter -Wno-write-strings \
+	-Wno-missing-prototypes -Wno-unused-function
 $(O)/asan/%.o: %.c $(O)/flags
 	$(call say,ASAN,$<)
 	$(Q)mkdir -p $(@D) && $(ASAN_CC) $(base) $(san) -c -o $@ $<
@@ -105,10 +107,11 @@ $(O)/asan/vrun: $(src:%.c=$(O)/asan/%.o)
 $(O)/asan/unit-%: tests/unit/%.c $$(call others,tests/unit/%.c,$(O)/asan)
 	$(call say,ASAN,$@)
 	$(Q)$(ASAN_CC) $(base) $(san) -o $@ $< $(filter %.o,$^) -lcap
-$(O)/fuzz/%: tests/fuzz/%.c $(src)
+$(O)/fuzz/%.o: %.c $(O)/flags
+	$(Q)mkdir -p $(@D) && $(FUZZ_CC) $(base) $(quiet) $(san),fuzzer-no-link -c -o $@ $<
+$(O)/fuzz/%: tests/fuzz/%.c $$(call others,tests/fuzz/%.c,$(O)/fuzz)
 	$(call say,FUZZ,$@)
-	$(Q)mkdir -p $(@D) && $(FUZZ_CC) $(base) -Wno-unknown-warning-option $(san),fuzzer -o $@ $< \
-		$(patsubst $(O)/%.o,%.c,$(call others,$<,$(O))) -lcap
+	$(Q)$(FUZZ_CC) $(base) $(quiet) $(san),fuzzer -o $@ $^ -lcap
 
 helpers: $(helpers)
 unit: $(units:%=$(O)/unit/%)
@@ -116,7 +119,8 @@ unit: $(units:%=$(O)/unit/%)
 asan: $(O)/asan/vrun $(units:%=$(O)/asan/unit-%)
 	$(Q)for t in $(filter-out %/vrun,$^); do echo "$$t:"; $$t || exit 1; done
 fuzz: $(fuzzers:%=$(O)/fuzz/%)
-	$(Q)for f in $^; do $$f -max_total_time=$(or $(SECONDS),10) -verbosity=0 -print_final_stats=1 || exit 1; done
+	$(Q)for f in $^; do echo "$$f:"; mkdir -p $$f.corpus; $$f -max_total_time=$(or $(SECONDS),10) \
+		-verbosity=0 -close_fd_mask=3 -artifact_prefix=$$f. $$f.corpus || exit 1; done
 
 # Two at a time.  Leaks: what parsing allocates lives as long as the program.
 analyze: $(O)/flags | $(LIBCAP)

@@ -78,7 +78,13 @@ ssize_t fake_read_at(int dir_fd, const char *path, char *buf, size_t size)
 	return snprintf(buf, size, "%s", world.status);
 }
 
-int fake_ioctl(int fd, unsigned long request, ...)
+#ifdef __GLIBC__
+typedef unsigned long ioctl_request;
+#else
+typedef int ioctl_request;      /* musl's, as POSIX has it */
+#endif
+
+int fake_ioctl(int fd, ioctl_request request, ...)
 {
 	va_list args;
 	void *arg;
@@ -87,11 +93,11 @@ int fake_ioctl(int fd, unsigned long request, ...)
 	va_start(args, request);
 	arg = va_arg(args, void *);
 	va_end(args);
-	if (request == SECCOMP_IOCTL_NOTIF_ID_VALID)
+	if ((unsigned)request == (unsigned)SECCOMP_IOCTL_NOTIF_ID_VALID)
 		return world.valid_for-- > 0 ? 0 : (errno = ENOENT, -1);
-	if (request == SECCOMP_IOCTL_NOTIF_SEND)
+	if ((unsigned)request == (unsigned)SECCOMP_IOCTL_NOTIF_SEND)
 		memcpy(&world.reply, arg, sizeof(world.reply));
-	if (request == SECCOMP_IOCTL_NOTIF_ADDFD)
+	if ((unsigned)request == (unsigned)SECCOMP_IOCTL_NOTIF_ADDFD)
 		return 30 + world.added++;
 	return 0;
 }
