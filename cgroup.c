@@ -468,6 +468,13 @@ bool cgroup_find(const char *name, struct cgroup *cg)
 	return xid && open_claim(tree_fd, register_fd, (uint32_t)xid, cg);
 }
 
+bool cgroup_started(const struct cgroup *cg)
+{
+	char text[8];
+
+	return cgroup_attr(cg, "user.vrun.ip", text, sizeof(text)) > 0 || errno == ERANGE;
+}
+
 pid_t cgroup_supervisor(const struct cgroup *cg)
 {
 	_cleanup_fd_ int fd = open_lock(cg->claim_fd);
@@ -1378,15 +1385,16 @@ static void set_addresses(const struct plan *p, struct cgroup *cg)
 	must_set_attr(cg, "user.vrun.ip", text);
 }
 
+/* The addresses come last: a guest without them isn't one yet (cgroup_started). */
 void cgroup_publish(struct cgroup *cg, pid_t init, int ctl_fd, const struct plan *p)
 {
 	char text[64];
 
-	set_addresses(p, cg);
 	snprintf(text, sizeof(text), "%d", ctl_fd);
 	must_set_attr(cg, "trusted.vrun.ctl", text);
 	snprintf(text, sizeof(text), "%d", (int)init);
 	must_set_attr(cg, "trusted.vrun.init", text);
+	set_addresses(p, cg);
 }
 
 void cgroup_enter(const struct cgroup *cg)

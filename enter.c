@@ -274,23 +274,50 @@ static void on_signal(int signal_fd, int reply_fd)
 	send_fds(reply_fd, &m, sizeof(m), NULL, 0);
 }
 
-/* What exec said, if it failed: the same codes as at the start of a guest. */
+/* What exec said, if it failed: the same codes as at the start of a guest. With --userns no the guest's root may
+ * get hold of the pipe while vrun-exec has it: so it may hold it open for ever, and its bytes are not for our
+ * terminal as they are. */
 static void check_error(int error_fd)
 {
 	char msg[2048];
 	int32_t code;
-	ssize_t n = read(error_fd, msg, sizeof(msg) - 1);
+	struct pollfd p = { .fd = error_fd, .events = POLLIN };
+	ssize_t n = error_fd >= 0 && poll(&p, 1, 0) > 0 ? read(error_fd, msg, sizeof(msg) - 1) : 0;
 
 	if (n < (ssize_t)sizeof(code))
 		return;
 	msg[n] = '\0';
 	memcpy(&code, msg, sizeof(code));
-	die_code(code, "%s", msg + sizeof(code));
+	for (char *c = msg + sizeof(code); *c; c++) {
+		if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7f)
+			*c = '?';
+	}
+	die_code(code & 0xff, "%s", msg + sizeof(code));
+}
+
+/* One message of the helper's; true and the command's wait status once it has ended. */
+static bool on_message(const struct cgroup *cg, int reply_fd, int error_fd, int *status)
+{
+	struct ctl m;
+
+	if (recv(reply_fd, &m, sizeof(m), MSG_DONTWAIT) != sizeof(m)) {
+		check_error(error_fd);
+		die("--enter %s: the guest ended, or killed the command's helper", cg->name);
+	}
+	if (m.type == CTL_STOPPED)
+		tty_stopped(&tty, m.value, reply_fd);
+	if (m.type != CTL_EXIT)
+		return false;
+	check_error(error_fd);
+	*status = m.value;
+	return true;
 }
 
 /* Until the command ends: its wait status. */
 static int wait_for_command(const struct cgroup *cg, int reply_fd, int error_fd, int signal_fd)
 {
+	int status;
+
 	for (;;) {
 		struct pollfd fds[8] = {
 			{ .fd = reply_fd, .events = POLLIN },
@@ -298,27 +325,19 @@ static int wait_for_command(const struct cgroup *cg, int reply_fd, int error_fd,
 			{ .fd = signal_fd, .events = POLLIN },
 		};
 		size_t n_tty = tty_poll(&tty, fds + 3, 4);
-		struct ctl m;
 
 		if (poll(fds, 3 + n_tty, -1) < 0 && errno != EINTR)
 			die_sys("poll");
 		if (fds[1].revents) {
 			check_error(error_fd);
 			close_fd(&error_fd);
-			tty_start(&tty);
+			tty_start(&tty);        /* it runs */
 		}
 		if (fds[2].revents)
 			on_signal(signal_fd, reply_fd);
 		tty_ready(&tty, fds + 3, n_tty);
-		/* what it wrote before it ended is in the pty by now */
-		if (!fds[0].revents || error_fd >= 0)
-			continue;
-		if (recv(reply_fd, &m, sizeof(m), MSG_DONTWAIT) != sizeof(m))
-			die("--enter %s: the guest ended, or killed the command's helper", cg->name);
-		if (m.type == CTL_STOPPED)
-			tty_stopped(&tty, m.value, reply_fd);
-		else if (m.type == CTL_EXIT)
-			return m.value;
+		if (fds[0].revents && on_message(cg, reply_fd, error_fd, &status))
+			return status;
 	}
 }
 

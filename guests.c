@@ -42,6 +42,8 @@ struct facts {
 	bool memory_is_rss;             /* no memory controller: the sum of what each process has */
 };
 
+static int no_guest_code = EXIT_NOGUEST;
+
 /* ---- gathering ---- */
 
 static uint64_t now_boot_ms(void)
@@ -95,8 +97,8 @@ static void must_find(const struct plan *p, struct cgroup *cg)
 {
 	char owner[16];
 
-	if (!cgroup_find(p->target, cg))
-		die_code(EXIT_NOGUEST, "no such guest: %s", p->target);
+	if (!cgroup_find(p->target, cg) || !cgroup_started(cg))
+		die_code(no_guest_code, "no such guest: %s", p->target);
 	if (p->verb == VERB_STATUS || !getuid())
 		return;
 	cgroup_attr(cg, "user.vrun.owner", owner, sizeof(owner));
@@ -108,7 +110,7 @@ static void must_find(const struct plan *p, struct cgroup *cg)
 
 static _Noreturn void just_ended(const struct cgroup *cg)
 {
-	die_code(EXIT_NOGUEST, "guest %s has just ended", cg->name[0] ? cg->name : "(unnamed)");
+	die_code(no_guest_code, "guest %s has just ended", cg->name[0] ? cg->name : "(unnamed)");
 }
 
 /* The supervisor, for sure. */
@@ -294,8 +296,7 @@ static int verb_list(struct plan *p)
 
 		if (!cgroup_open(xids[i], &f.cg))
 			continue;
-		/* no payload, no name: about to start, or to end */
-		if (f.cg.payload_fd >= 0 && f.cg.name[0] && cgroup_populated(&f.cg)) {
+		if (f.cg.payload_fd >= 0 && cgroup_started(&f.cg)) {
 			if (p->control.quiet) {
 				printf("%s\n", f.cg.name);
 			} else {
@@ -552,9 +553,7 @@ static int verb_enter(struct plan *p)
 	struct cgroup cg;
 	int ctl_fd;
 
-	/* 3 might be the command's own status */
-	if (!cgroup_find(p->target, &cg))
-		die("--enter: no such guest: %s", p->target);
+	no_guest_code = EXIT_VRUN;      /* 3 might be the command's own status */
 	must_find(p, &cg);
 	_cleanup_fd_ int pidfd = supervisor_pidfd(&cg);
 

@@ -405,6 +405,7 @@ int cgroup_set_attr(const struct cgroup *cg, const char *key, const char *value)
 size_t cgroup_xids(uint32_t **out);     /* all that are claimed */
 bool cgroup_open(uint32_t xid, struct cgroup *cg);      /* a guest that is there */
 bool cgroup_find(const char *name_or_xid, struct cgroup *cg);
+bool cgroup_started(const struct cgroup *cg);   /* false: its supervisor is still at it */
 pid_t cgroup_supervisor(const struct cgroup *cg);       /* 0: dead; -1: in a pid namespace out of sight */
 pid_t cgroup_init(const struct cgroup *cg);     /* guest init, as long as it is one of the guest's; else 0 */
 void cgroup_refresh(struct cgroup *cg); /* v1 directories that --set has added since */
