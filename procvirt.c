@@ -416,10 +416,8 @@ static bool genl_attr(const char *attrs, ssize_t len, uint16_t type, void *out, 
 
 /* CGROUPSTATS over taskstats (Linux 2.6.24, CONFIG_TASKSTATS): 5 us for 10 tasks, 90 for 1000, where a walk through
  * /proc takes 140 and 14000 (VIEWS.md D). It takes directories of v1 alone; any hierarchy will do. */
-static bool tasks_by_cgroupstats(const struct view *v, struct tasks *t)
+static bool tasks_by_cgroupstats(struct view *v, struct tasks *t)
 {
-	static int sock = -1;
-	static uint16_t family;
 	char attrs[2048];
 	struct cgroupstats s;
 	_cleanup_fd_ int dir = -1;
@@ -428,20 +426,20 @@ static bool tasks_by_cgroupstats(const struct view *v, struct tasks *t)
 
 	if (v->tasks_fd < 0)
 		return false;
-	if (sock < 0) {
-		sock = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
-		if (sock < 0)
+	if (v->stats_fd < 0) {
+		v->stats_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
+		if (v->stats_fd < 0)
 			return false;
-		n = genl_ask(sock, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, CTRL_ATTR_FAMILY_NAME, TASKSTATS_GENL_NAME,
+		n = genl_ask(v->stats_fd, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, CTRL_ATTR_FAMILY_NAME, TASKSTATS_GENL_NAME,
 			     sizeof(TASKSTATS_GENL_NAME), attrs, sizeof(attrs));
-		if (!genl_attr(attrs, n, CTRL_ATTR_FAMILY_ID, &family, sizeof(family)))
-			family = 0;
+		if (!genl_attr(attrs, n, CTRL_ATTR_FAMILY_ID, &v->stats_family, sizeof(v->stats_family)))
+			v->stats_family = 0;
 	}
 	dir = openat(v->tasks_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (!family || dir < 0)
+	if (!v->stats_family || dir < 0)
 		return false;
 	fd = (uint32_t)dir;
-	n = genl_ask(sock, family, CGROUPSTATS_CMD_GET, CGROUPSTATS_CMD_ATTR_FD, &fd, sizeof(fd), attrs, sizeof(attrs));
+	n = genl_ask(v->stats_fd, v->stats_family, CGROUPSTATS_CMD_GET, CGROUPSTATS_CMD_ATTR_FD, &fd, sizeof(fd), attrs, sizeof(attrs));
 	if (!genl_attr(attrs, n, CGROUPSTATS_TYPE_CGROUP_STATS, &s, sizeof(s)))
 		return false;
 	t->running = (unsigned)s.nr_running;
@@ -531,7 +529,7 @@ static void load_numbers(const struct view *v, struct numbers *n, const struct t
 
 static bool asker_is_counted;
 
-static void task_numbers(const struct view *v, struct numbers *n)
+static void task_numbers(struct view *v, struct numbers *n)
 {
 	struct tasks t = { 0 };
 	bool counted = tasks_by_cgroupstats(v, &t) || tasks_by_walk(v, &t);
@@ -610,7 +608,7 @@ static char *read_host(const char *name)
 	return NULL;
 }
 
-static void gather(const struct view *v, unsigned what, struct numbers *n, char *memory_stat, size_t size)
+static void gather(struct view *v, unsigned what, struct numbers *n, char *memory_stat, size_t size)
 {
 	time_numbers(v, n);
 	if (what & N_MEMORY)
@@ -624,7 +622,7 @@ static void gather(const struct view *v, unsigned what, struct numbers *n, char 
 }
 
 /* The text of now; NULL if it can't be made. */
-static char *render(const struct view *v, const struct view_file *f, size_t *len)
+static char *render(struct view *v, const struct view_file *f, size_t *len)
 {
 	char memory_stat[TEXT_MAX], *host = f->host ? read_host(f->host) : NULL, *text = NULL;
 	struct numbers n = { 0 };
@@ -800,8 +798,8 @@ void procvirt_open(const struct plan *p, const struct cgroup *cg, struct view *v
 	const struct procvirt *pv = &p->procvirt;
 	const char *what;
 
-	*v = (struct view){ .virt = pv->virt, .device_fd = -1, .mount_fd = -1, .load_fd = -1, .payload_fd = -1,
-			    .tasks_fd = -1, .memory = { -1, false }, .cpu = { -1, false }, .cpuset = { -1, false },
+	*v = (struct view){ .virt = pv->virt, .device_fd = -1, .mount_fd = -1, .stats_fd = -1, .load_fd = -1,
+			    .payload_fd = -1, .tasks_fd = -1, .memory = { -1, false }, .cpu = { -1, false }, .cpuset = { -1, false },
 			    .io = { -1, false } };
 	if (v->virt & VIRT_UPTIME) {
 		v->monotonic_ns = (int64_t)pv->uptime_secs * NS_PER_SEC - clock_ns(CLOCK_MONOTONIC);
@@ -857,6 +855,7 @@ void procvirt_close(struct view *v)
 {
 	close_fd(&v->device_fd);
 	close_fd(&v->mount_fd);
+	close_fd(&v->stats_fd);
 	close_fd(&v->load_fd);
 }
 

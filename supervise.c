@@ -185,7 +185,7 @@ static void each_fd(const struct supervisor *s, void (*f)(int))
 	for (unsigned i = 0; i < c->n_v1; i++)
 		f(c->v1_dir_fd[i]);
 	f(s->net.lookup_link_fd); f(s->net.config_fd); f(s->net.guests_fd);
-	f(s->view.device_fd); f(s->view.load_fd);
+	f(s->view.device_fd); f(s->view.stats_fd); f(s->view.load_fd);
 	f(s->tty.master_fd);
 	f(s->tty.slave_fd);
 	if (s->tty.term_fd > 2)
@@ -283,6 +283,7 @@ static void spawn_broker(struct supervisor *s)
 		for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 			keep(*fds[i]);
 		s->broker.view = *v;
+		s->broker.view.stats_fd = -1;
 		s->broker.net = s->net;
 		exec_role(s->self_fd, "vrun-broker", &s->broker, sizeof(s->broker));
 		_exit(EXIT_VRUN);

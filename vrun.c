@@ -600,7 +600,7 @@ static struct supervisor sup = {
 	.cg = { .tree_fd = -1, .dir_fd = -1, .payload_fd = -1, .broker_fd = -1, .kill_fd = -1 },
 	.net = { .lookup_link_fd = -1, .config_fd = -1, .guests_fd = -1 },
 	.tty = { .master_fd = -1, .term_fd = -1, .in_fd = -1, .out_fd = -1, .slave_fd = -1 },
-	.view = { .device_fd = -1, .mount_fd = -1, .load_fd = -1 },
+	.view = { .device_fd = -1, .mount_fd = -1, .stats_fd = -1, .load_fd = -1 },
 	.broker = { .listener_fd = -1, .uts_fd = -1, .net_fd = -1, .cgroup_fd = -1 },
 };
 

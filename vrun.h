@@ -274,12 +274,14 @@ struct view {                           /* plain data: travels in the supervisor
 	unsigned virt;                  /* VIRT_* */
 	int device_fd;                  /* the views' FUSE device, for the poll loop; -1: no files */
 	int mount_fd;                   /* detached mount of them, until the builder has taken its pieces */
+	int stats_fd;                   /* netlink socket to taskstats; -1: not opened yet */
 	int load_fd;                    /* memfd: the load average, shared by supervisor and broker; -1: none */
 	int payload_fd, tasks_fd;       /* the guest's own tasks: cgroup2 leaf; a v1 directory, -1: none */
 	struct view_source memory, cpu, cpuset, io;
 	int64_t monotonic_ns, boottime_ns;      /* offsets of the guest's clocks */
 	uint64_t user_base_us, system_base_us, nice_base_us;    /* its cgroup's time when it started (restart) */
 	uint32_t told_size[VIEW_FILES]; /* which never shrinks */
+	uint16_t stats_family;          /* taskstats' number; 0: the kernel has none */
 	uint32_t last_pid;              /* highest seen, on the guest's numbers */
 };
 
