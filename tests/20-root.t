@@ -27,7 +27,7 @@ urandom character special file 1:9 666 0
 tty character special file 5:0 666 0"
 	ok "they work (--userns $u)" vrun --userns "$u" -- sh -c \
 		'echo x >/dev/null && ! echo x >/dev/full && [ "$(head -c 5 /dev/zero | wc -c)" = 5 ] &&
-		[ "$(head -c 5 /dev/urandom | wc -c)" = 5 ]' 
+		[ "$(head -c 5 /dev/urandom | wc -c)" = 5 ]'
 	is "/dev/stdout and /dev/stderr are the command's pipes (--userns $u)" \
 		"$(vrun --userns "$u" -- sh -c 'echo to stderr >/dev/stderr; echo to stdout >/dev/stdout' 2>&1)" \
 		"to stderr

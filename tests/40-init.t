@@ -91,7 +91,7 @@ run "$VRUN" --root "$R" --name secretive -e TOKEN=hidden -- sh -c 'tr -d "\0" </
 is "/proc/1/cmdline says nothing of the host's" "$out" init
 like "/proc/1/environ can't be read" "$err" 'Permission denied'
 run "$VRUN" --root "$R" -- sh -c 'ls -l /proc/1/exe /proc/1/root /proc/1/cwd; ls /proc/1/fd; cat /proc/1/mem'
-unlike "nor its exe, root, fd or memory" "$out" '[-]>|^[0-9]|^[^l]' 
+unlike "nor its exe, root, fd or memory" "$out" '[-]>|^[0-9]|^[^l]'
 run "$VRUN" --root "$R" -- sh -c 'for s in 1 2 3 4 6 7 8 9 10 11 13 14 15 17 19 20 21 22 34 64; do kill -$s 1; done; sleep 0.1; exit 5'
 is "no signal of the guest's root ends or stops its init" "$status" 5
 run "$VRUN" --root "$R" -- sh -c 'ps -o pid,pgid,sid | awk "\$1 == 1 || \$1 == \$\$ { print }" ; exit 0'
@@ -218,7 +218,7 @@ is "control: the exe of an ordinary process is a way to the file" "$(stat -c %a 
 kill -KILL $control
 wait $control 2>/dev/null
 
-run sh -c "exec -a vrun-exec '$VRUN' 2 x true" 
+run sh -c "exec -a vrun-exec '$VRUN' 2 x true"
 not_ok "the role of the last exec, by hand with nonsense: an error" sh -c "exec -a vrun-exec '$VRUN' x"
 "$VRUN" --list >/dev/null 2>&1
 leftovers_none "nothing is left of all this"

@@ -109,7 +109,7 @@ is "uptime and loadavg have their fields" "$("$VRUN" --root "$R" -- cat /proc/up
 	"$(cat /proc/uptime /proc/loadavg | form)"
 is "swaps has its head" "$("$VRUN" --root "$R" -- head -n 1 /proc/swaps)" "$(head -n 1 /proc/swaps)"
 guest -- sh -c 'echo x >/proc/meminfo; rm /proc/stat; chmod 777 /proc/uptime; mount -o remount,rw /proc/meminfo
-	echo x >/proc/meminfo; umount /proc/meminfo; cat /proc/meminfo' 
+	echo x >/proc/meminfo; umount /proc/meminfo; cat /proc/meminfo'
 is "the guest changes none of it" "$(word MemTotal:)" "$host_kb"
 
 # --- while it runs -----------------------------------------------------------

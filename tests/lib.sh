@@ -49,6 +49,8 @@ case $VRUN in
 esac
 # shellcheck disable=SC2034 # for the test files: C programs, see HACKING
 helpers=$top/build/helpers
+# shellcheck disable=SC2034 # yes under the emulated second kernel: loop less
+slow=${VRUN_KERNEL:+yes}
 : "${VRUN_CACHE:=$top/build/tests}" "${VRUN_TMP:=${TMPDIR:-/tmp}}"
 : "${VRUN_MUST_WORK:=0}" "${HOST_ADDRS:=}"
 export VRUN VRUN_CACHE VRUN_TMP VRUN_MUST_WORK

@@ -2,6 +2,8 @@
 # make_root DIR: a small root directory of busybox and its links.  Read by
 # tests/lib.sh, tests/demo and tests/qemu; a copy is kept in $VRUN_CACHE.
 
+_mkroot=${top:-.}/tests/mkroot.sh
+
 _busybox() {
 	for _b in /bin/busybox /usr/bin/busybox; do
 		[ ! -x "$_b" ] || { echo "$_b"; return; }
@@ -33,7 +35,8 @@ _fill_root() {
 
 # Linking 250 applets takes a second, so the first root is kept and copied.
 make_root() {
-	if [ ! -e "$VRUN_CACHE/busybox-root/etc/resolv.conf" ]; then
+	if [ -z "$(find "$VRUN_CACHE/busybox-root/etc/resolv.conf" -newer "$_mkroot" 2>/dev/null)" ]; then
+		rm -rf "$VRUN_CACHE/busybox-root"
 		_fresh=$VRUN_CACHE/busybox-root.$$
 		if ! mkdir -p "$_fresh" 2>/dev/null; then
 			_fill_root "$1"
