@@ -687,6 +687,8 @@ static _Noreturn void guest_enter(struct plan *p, const char *caller_cwd, char *
 			 sup.cg.name, sup.cg.xid, (int)sup.init_pid, (int)getpid(), sup.cg.path);
 	supervise_status(&sup, "{\"event\":\"exec\"}");
 	supervise_pid_file(&sup);
+	if (p->control.verbose)
+		note("guest %s: xid %u, pid %d, cgroup %s", sup.cg.name, sup.cg.xid, (int)sup.init_pid, sup.cg.path);
 	release_stdio(p, &sup);
 	tty_start(&sup.tty);
 	supervise(&sup);
