@@ -38,6 +38,8 @@ is "after -- too" "$out$err" from-file
 # shellcheck disable=SC2016 # the inner sh expands it
 run sh -c '"$1" --args-file /dev/stdin <"$2"' sh "$VRUN" "$tmp/guest"
 like "it can be a pipe or a descriptor" "$out" '^from-file:'
+run "$VRUN" --args-file "$tmp/guest" --name talker -v true
+like "-v says who the guest is, on stderr" "$err" '^vrun: guest talker: xid [0-9]+, pid [0-9]+, cgroup /'
 
 # --- as the caller -----------------------------------------------------------
 
