@@ -343,12 +343,13 @@ static void enter(int ns_fd, int type, const char *what)
 		die_sys("broker: enter the guest's %s namespace", what);
 }
 
-/* All but 0-2 (for an error's text), the listener, the guest's cgroup, /proc, and what sysinfo(2) is told from. */
+/* All but 0-2 (for an error's text), the listener, the guest's cgroup and addresses, /proc, and what sysinfo(2) is
+ * told from. */
 static void close_rest(const struct broker *b)
 {
 	const struct view *v = &b->view;
-	const int kept[] = { b->listener_fd, b->cgroup_fd, host_proc_fd(), v->load_fd, v->payload_fd, v->tasks_fd,
-			     v->memory.dir_fd, v->stats_fd };
+	const int kept[] = { b->listener_fd, b->cgroup_fd, b->net.config_fd, host_proc_fd(), v->load_fd,
+			     v->payload_fd, v->tasks_fd, v->memory.dir_fd, v->stats_fd };
 	int from = 3;
 
 	for (;;) {
