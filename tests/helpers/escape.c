@@ -371,12 +371,19 @@ static int serve(const char *name)
 static int pivot_here(int argc, char **argv)
 {
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-	    mount(argv[0], argv[0], NULL, MS_BIND, NULL) < 0 || chdir(argv[0]) < 0 ||
-	    syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0) {
-		printf("can't pivot: %s\n", strerror(errno));
-		return 2;
+	    mount(argv[0], argv[0], NULL, MS_BIND, NULL) < 0 || chdir(argv[0]) < 0)
+		goto failed;
+	if (syscall(SYS_pivot_root, ".", ".") == 0) {
+		if (umount2(".", MNT_DETACH) < 0)
+			goto failed;
+	} else if (errno != EINVAL || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0) {
+		goto failed;            /* EINVAL: "/" is an initramfs */
 	}
-	return run_way(argc - 1, argv + 1);
+	if (chdir("/") == 0)
+		return run_way(argc - 1, argv + 1);
+failed:
+	printf("can't pivot: %s\n", strerror(errno));
+	return 2;
 }
 
 int main(int argc, char **argv)
