@@ -691,6 +691,17 @@ static void remove_guest(struct cgroup *cg)
 
 void (*cgroup_dead)(int dir_fd);
 
+/* Inode numbers of cgroups are never given out twice. */
+static bool is_named(int register_fd, uint32_t xid, int claim_fd)
+{
+	char number[16];
+	struct stat named, open;
+
+	snprintf(number, sizeof(number), "%u", xid);
+	return fstatat(register_fd, number, &named, AT_SYMLINK_NOFOLLOW) == 0 && fstat(claim_fd, &open) == 0 &&
+	       named.st_ino == open.st_ino;
+}
+
 /* Removes a guest whose supervisor is dead; true if it (or anybody else) did. */
 static bool sweep_one(int tree_fd, int register_fd, uint32_t xid)
 {
@@ -709,7 +720,10 @@ static bool sweep_one(int tree_fd, int register_fd, uint32_t xid)
 	lock_fd = is_roots_dir(claim_fd) ? open_lock(claim_fd) : -1;
 	if (lock_fd < 0 || get_lock(lock_fd, LOCK_ALIVE) || set_lock(lock_fd, LOCK_SWEEP))
 		return false;
-	dead = get_lock(lock_fd, LOCK_ALIVE) == 0 && open_claim(tree_fd, register_fd, xid, &cg);
+	/* What we have locked may have been removed before that, and the name be another guest's by now. From here
+	 * on it can't: nobody else removes it, and nobody makes what is there. */
+	dead = get_lock(lock_fd, LOCK_ALIVE) == 0 && is_named(register_fd, xid, claim_fd) &&
+	       open_claim(tree_fd, register_fd, xid, &cg);
 	if (dead) {
 		if (events_populated(cg.dir_fd))
 			note("guest %s: its supervisor was killed; what was left of it is removed",
@@ -835,9 +849,10 @@ static bool claim_xid(struct cgroup *cg, int register_fd, uint32_t xid)
 	}
 	cg->claim_fd = open_dir(register_fd, number);
 	cg->lock_fd = cg->claim_fd >= 0 ? open_lock(cg->claim_fd) : -1;
-	if (cg->lock_fd < 0 || set_lock(cg->lock_fd, LOCK_ALIVE) || get_lock(cg->lock_fd, LOCK_SWEEP)) {
-		/* between mkdir and lock it looked dead, and a sweeper took it */
-		unlinkat(register_fd, number, AT_REMOVEDIR);
+	if (cg->lock_fd < 0 || set_lock(cg->lock_fd, LOCK_ALIVE) || get_lock(cg->lock_fd, LOCK_SWEEP) ||
+	    !is_named(register_fd, xid, cg->claim_fd)) {
+		/* Between mkdir and lock it looked dead: a sweeper has it. Not ours to remove any more, since the name
+		 * may be another's. */
 		close_fd(&cg->lock_fd);
 		close_fd(&cg->claim_fd);
 		errno = EAGAIN;

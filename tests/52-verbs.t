@@ -48,11 +48,12 @@ xid=$("$VRUN" --status web | awk '$1 == "xid" { print $2 }')
 like "an xid does in place of a name" "$("$VRUN" --status "$xid")" 'name +web$'
 init=$("$VRUN" --status web | awk '$1 == "init" { print $2 }')
 is "the pid is the guest's pid 1" "$(awk '$1 == "NSpid:" { print $NF }' "/proc/$init/status")" 1
-if command -v runuser >/dev/null; then
+if command -v setpriv >/dev/null; then
+	nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
 	cp "$VRUN" "$tmp/vrun" && chmod 755 "$tmp" "$tmp/vrun"
-	like "--list works for ordinary users" "$(runuser -u nobody -- "$tmp/vrun" --list 2>&1)" '^web '
-	like "--status, too" "$(runuser -u nobody -- "$tmp/vrun" --status web 2>&1)" 'name +web'
-	exits "the others don't" 125 runuser -u nobody -- "$tmp/vrun" --kill web
+	like "--list works for ordinary users" "$(nobody "$tmp/vrun" --list 2>&1)" '^web '
+	like "--status, too" "$(nobody "$tmp/vrun" --status web 2>&1)" 'name +web'
+	exits "the others don't" 125 nobody "$tmp/vrun" --kill web
 	ok "and do nothing" is_there web
 	chmod 700 "$tmp"
 fi
@@ -104,7 +105,7 @@ is "signals go to the command" $? 9
 if command -v script >/dev/null; then
 	is "with a terminal it has a pty of the guest" \
 		"$(script -qec "'$VRUN' --enter web -- sh -c 'tty; id -un'" /dev/null </dev/null | tr -d '\r' |
-			tr '\n' ' ' | sed 's/[0-9]/N/')" "/dev/pts/N root "
+			tr '\n' ' ' | sed 's/^^@//; s/[0-9]/N/')" "/dev/pts/N root "
 	like "of which it is the controlling one" \
 		"$(script -qec "'$VRUN' --enter web -- sh -c 'echo to >/dev/tty'" /dev/null </dev/null)" 'to'
 fi
