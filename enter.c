@@ -326,7 +326,7 @@ static int wait_for_command(const struct cgroup *cg, int reply_fd, int error_fd,
 		};
 		size_t n_tty = tty_poll(&tty, fds + 3, 4);
 
-		if (poll(fds, 3 + n_tty, -1) < 0 && errno != EINTR)
+		if (poll(fds, 3 + n_tty, tty_timeout_ms(&tty)) < 0 && errno != EINTR)
 			die_sys("poll");
 		if (fds[1].revents) {
 			check_error(error_fd);

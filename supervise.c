@@ -546,11 +546,14 @@ static void on_message(struct supervisor *s)
 static int timeout_ms(const struct supervisor *s)
 {
 	uint64_t now = supervise_now_us() / 1000, until = UINT64_MAX;
+	int tty_ms = tty_timeout_ms(&s->tty);
 
 	if (!s->reexeced)
 		until = s->start_us / 1000 + REEXEC_AFTER_MS;
 	if (s->stop_deadline_ms && s->stop_deadline_ms < until)
 		until = s->stop_deadline_ms;
+	if (tty_ms >= 0 && now + (unsigned)tty_ms < until)
+		until = now + (unsigned)tty_ms;
 	if (until == UINT64_MAX)
 		return -1;
 	if (until <= now)

@@ -10,7 +10,10 @@
  *  - The caller's terminal is raw, and read, only while the guest reads its pty and we are in the terminal's
  *    foreground. Where 0 and 1 are both the terminal, COMMAND has it from the start (`eager`). Otherwise
  *    (`| less`, x=$(...), &) COMMAND is a background group of its pty; its first read stops it by SIGTTIN, init
- *    says so, and only then do we take the terminal. So a reader beside us keeps its keystrokes.
+ *    says so, and only then do we take the terminal. So a reader beside us keeps its keystrokes. Who waits by
+ *    poll(2) and reads after that would wait for ever: so when a line lies unread in the terminal, the pty gets
+ *    an end-of-file mark that makes it readable for a moment. Who polls it now tries to read, and is stopped
+ *    before he could see the mark; it is taken away again, and the line in the terminal was never touched.
  *  - In a pipeline (`shared`) the others write to the terminal and are to be interrupted too: there the
  *    terminal keeps its output processing and its signal keys, the pty does without the former.
  *  - Stops go both ways. COMMAND stopped by its pty: we give the terminal back and stop, with our group, by the
@@ -29,7 +32,9 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <termios.h>
+#include <time.h>
 
+enum { PROBE_FIRST_MS = 50, PROBE_LAST_MS = 1000, PROBE_LENGTH_MS = 20 };
 enum { DRAIN_STALL_MS = 2000, DRAIN_MAX_BYTES = 1 << 20, SHARED_WRITE_MAX = 512 };
 
 _Static_assert(sizeof(((struct tty *)0)->saved) >= sizeof(struct termios), "room for struct termios");
@@ -100,6 +105,7 @@ void tty_check(const struct plan *p, struct tty *t)
 	t->own_out = t->out_fd > 2;
 	/* An init program isn't stopped by reading, so nothing else would ever say that it wants the terminal. */
 	t->eager = tty_wanted(t) && (t->in_fd != t->term_fd || (!t->shared && (p->context.init || in_foreground(t))));
+	t->foreground = t->eager || p->context.init;
 }
 
 bool tty_wanted(const struct tty *t)
@@ -300,6 +306,86 @@ static bool read_output(struct tty *t)
 	return true;
 }
 
+/* ---- is there somebody in the guest who waits for input without reading? ---- */
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static bool may_probe(const struct tty *t)
+{
+	return !t->foreground && !t->raw && !t->keep_slave && t->term_fd >= 0 && t->in_fd == t->term_fd;
+}
+
+static void probe_begin(struct tty *t)
+{
+	struct termios modes;
+
+	t->probe_at_ms = now_ms() + PROBE_LAST_MS;
+	/* Where lines aren't edited the mark is a byte like others; but who set that has had the terminal. */
+	if (tcgetattr(t->master_fd, &modes) || !(modes.c_lflag & ICANON) || modes.c_cc[VEOF] == _POSIX_VDISABLE)
+		return;
+	t->slave_fd = ioctl(t->master_fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (t->slave_fd >= 0 && write(t->master_fd, &modes.c_cc[VEOF], 1) != 1)
+		close_fd(&t->slave_fd);
+	if (t->slave_fd < 0)
+		return;
+	t->probing = true;
+	t->probe_at_ms = now_ms() + PROBE_LENGTH_MS;
+}
+
+static void probe_end(struct tty *t)
+{
+	if (!t->probing)
+		return;
+	tcflush(t->slave_fd, TCIFLUSH);
+	close_fd(&t->slave_fd);
+	t->probing = false;
+	t->probe_at_ms = now_ms() + t->probe_wait_ms;
+	t->probe_wait_ms = t->probe_wait_ms * 2 < PROBE_LAST_MS ? t->probe_wait_ms * 2 : PROBE_LAST_MS;
+}
+
+/* Something lies in the terminal. Those beside us come first. */
+static void probe_schedule(struct tty *t)
+{
+	t->probe_wait_ms = PROBE_FIRST_MS;
+	t->probe_at_ms = now_ms() + t->probe_wait_ms;
+}
+
+static void probe_tick(struct tty *t)
+{
+	struct pollfd unread = { .fd = t->term_fd, .events = POLLIN };
+
+	if (!t->probe_at_ms || now_ms() < t->probe_at_ms)
+		return;
+	probe_end(t);
+	if (now_ms() < t->probe_at_ms)
+		return;
+	t->probe_at_ms = 0;
+	if (!may_probe(t) || poll(&unread, 1, 0) <= 0)
+		return;
+	/* In the background the line is the shell's; look again when it may have read it. */
+	if (in_foreground(t))
+		probe_begin(t);
+	else
+		t->probe_at_ms = now_ms() + PROBE_LAST_MS;
+}
+
+int tty_timeout_ms(const struct tty *t)
+{
+	uint64_t now = now_ms();
+
+	if (t->master_fd < 0 || !t->probe_at_ms)
+		return -1;
+	return t->probe_at_ms > now ? (int)(t->probe_at_ms - now) : 0;
+}
+
+/* ---- the supervisor's loop ---- */
+
 size_t tty_poll(struct tty *t, void *pollfds, size_t room)
 {
 	struct pollfd *fds = pollfds;
@@ -310,7 +396,7 @@ size_t tty_poll(struct tty *t, void *pollfds, size_t room)
 		return 0;
 	if (t->in_len)
 		master |= POLLOUT;
-	else if (reads_input(t))
+	else if (reads_input(t) || (may_probe(t) && !t->probe_at_ms))
 		fds[n++] = (struct pollfd){ .fd = t->in_fd, .events = POLLIN };
 	if (t->out_len)
 		fds[n++] = (struct pollfd){ .fd = t->out_fd, .events = POLLOUT };
@@ -333,6 +419,8 @@ void tty_ready(struct tty *t, const void *pollfds, size_t n)
 				write_output(t);
 			else if (fds[i].events == POLLIN && reads_input(t) && !t->in_len)
 				read_input(t);
+			else if (fds[i].events == POLLIN && may_probe(t))
+				probe_schedule(t);
 			continue;
 		}
 		if (t->in_len)
@@ -340,6 +428,8 @@ void tty_ready(struct tty *t, const void *pollfds, size_t n)
 		if (!t->out_len)
 			read_output(t);
 	}
+	if (t->master_fd >= 0)
+		probe_tick(t);
 }
 
 /* The guest is gone, but what it wrote is still on its way. Never for ever: a terminal stopped by Ctrl-S, or one
@@ -378,6 +468,12 @@ static void tell(int ctl_fd, enum ctl_type type, int value, bool group)
 		send(ctl_fd, &m, sizeof(m), MSG_NOSIGNAL);
 }
 
+static void let_go_on(struct tty *t, int ctl_fd, bool foreground)
+{
+	t->foreground = foreground;
+	tell(ctl_fd, CTL_CONTINUE, foreground, false);
+}
+
 static void go_on(struct tty *t, int ctl_fd)
 {
 	bool foreground = t->in_fd != t->term_fd;
@@ -390,7 +486,7 @@ static void go_on(struct tty *t, int ctl_fd)
 			foreground = take_terminal(t);
 		tty_winch(t);
 	}
-	tell(ctl_fd, CTL_CONTINUE, foreground, false);
+	let_go_on(t, ctl_fd, foreground);
 }
 
 /* Stops as a job of the caller's shell. Returns false if nothing stopped us: a group whose parents are all gone
@@ -416,9 +512,10 @@ void tty_stopped(struct tty *t, int sig, int ctl_fd)
 	bool asks = t->master_fd >= 0 && (sig == SIGTTIN || sig == SIGTTOU);
 
 	if (asks) {
+		probe_end(t);
 		t->eager = true;
 		if (t->in_fd != t->term_fd || t->in_fd < 0 || take_terminal(t)) {
-			tell(ctl_fd, CTL_CONTINUE, 1, false);
+			let_go_on(t, ctl_fd, true);
 			return;
 		}
 	}
@@ -427,7 +524,7 @@ void tty_stopped(struct tty *t, int sig, int ctl_fd)
 	if (asks) {
 		/* It would ask again, for ever. Outside the guest its read would have failed. */
 		input_ends(t);
-		tell(ctl_fd, CTL_CONTINUE, 1, false);
+		let_go_on(t, ctl_fd, true);
 		return;
 	}
 	go_on(t, ctl_fd);

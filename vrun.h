@@ -617,6 +617,9 @@ struct tty {                            /* plain data: travels in the supervisor
 	bool own_out;                   /* out_fd is an open file description of ours, non-blocking */
 	bool keep_slave;
 	bool raw;                       /* the caller's terminal is in raw mode now */
+	bool foreground;                /* what we told init last: COMMAND's side has the pty */
+	bool probing;
+	uint64_t probe_at_ms, probe_wait_ms; /* when to look after a line that lies in the terminal; 0: none does */
 	bool stop_passed_on;            /* a stop signal came to us and went to COMMAND */
 	bool in_line_begun;
 	unsigned char saved[64];        /* struct termios to restore */
@@ -630,6 +633,7 @@ void tty_start(struct tty *t);          /* once COMMAND runs, in the supervisor 
 /* supervisor's poll loop: fills up to 3 pollfds; handles those that are ready */
 size_t tty_poll(struct tty *t, void *pollfds, size_t room);
 void tty_ready(struct tty *t, const void *pollfds, size_t n);
+int tty_timeout_ms(const struct tty *t);        /* when to call tty_ready at the latest; -1: whenever */
 void tty_winch(struct tty *t);
 void tty_drain(struct tty *t);          /* at the end: what the guest still wrote */
 void tty_input_end(struct tty *t);      /* COMMAND is gone, others stay: drains, gives the terminal back */

@@ -218,7 +218,28 @@ is "control: the exe of an ordinary process is a way to the file" "$(stat -c %a 
 kill -KILL $control
 wait $control 2>/dev/null
 
-run sh -c "exec -a vrun-exec '$VRUN' 2 x true"
-not_ok "the role of the last exec, by hand with nonsense: an error" sh -c "exec -a vrun-exec '$VRUN' x"
+# The role by its name, which anybody can give: an exec that he could have done himself, or an error.
+if command -v bash >/dev/null; then
+	role() { run bash -c 'exec -a vrun-exec "$@"' bash "$VRUN" "$@"; }
+	role
+	isnt "the role of the last exec, by hand: no arguments are an error" "$status" 0
+	role x y z
+	is "no number is an error" "$status $(echo "$err" | wc -l)" "125 1"
+	role 77 x true
+	is "a descriptor that isn't open is an error" "$status $(echo "$err" | wc -l)" "125 1"
+	role 2 x sh -c 'exit 7'
+	is "else it executes" "$status" 7
+	if id nobody >/dev/null 2>&1 && command -v setpriv >/dev/null; then
+		chmod 711 "$tmp"
+		cp "$VRUN" "$tmp/vrun-setuid" && chmod 4755 "$tmp/vrun-setuid"
+		run setpriv --reuid nobody --clear-groups bash -c 'exec -a vrun-exec "$@"' bash "$tmp/vrun-setuid" 2 x id -u
+		is "with privilege it refuses" "$status" 125
+		chmod 700 "$tmp"
+	else
+		skip "no user nobody, or no setpriv"
+	fi
+else
+	skip "no bash, whose exec can name a program"
+fi
 "$VRUN" --list >/dev/null 2>&1
 leftovers_none "nothing is left of all this"
