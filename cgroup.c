@@ -1375,7 +1375,7 @@ int cgroup_broker(struct cgroup *cg)
 	return cg->broker_fd;
 }
 
-static void set_addresses(const struct plan *p, struct cgroup *cg)
+void cgroup_publish_addresses(const struct plan *p, struct cgroup *cg)
 {
 	const struct net *net = &p->net;
 	char text[4096] = "", ip[INET6_ADDRSTRLEN], to[INET6_ADDRSTRLEN];
@@ -1409,7 +1409,7 @@ void cgroup_publish(struct cgroup *cg, pid_t init, int ctl_fd, const struct plan
 	must_set_attr(cg, "trusted.vrun.ctl", text);
 	snprintf(text, sizeof(text), "%d", (int)init);
 	must_set_attr(cg, "trusted.vrun.init", text);
-	set_addresses(p, cg);
+	cgroup_publish_addresses(p, cg);
 }
 
 void cgroup_enter(const struct cgroup *cg)

@@ -39,6 +39,8 @@ struct facts {
 	unsigned processes, threads;
 	bool frozen;
 	struct usage u;
+	bool has_net;
+	struct net_counters net;
 	bool memory_is_rss;             /* no memory controller: the sum of what each process has */
 };
 
@@ -86,6 +88,7 @@ static void gather(struct facts *f)
 	f->processes = cgroup_count(cg);
 	f->frozen = cgroup_frozen(cg);
 	limits_usage(cg, &f->u);
+	f->has_net = !geteuid() && net_counters(cg->dir_fd, &f->net);
 	if (f->u.memory_bytes == ABSENT) {
 		f->memory_is_rss = true;
 		f->u.memory_bytes = 0;
@@ -259,6 +262,12 @@ static void json_guest(const struct facts *f, const struct sched_text *sched)
 	json_number("pids_hits", f->u.pids_hits);
 	json_number("io_read_bytes", f->u.io_read_bytes);
 	json_number("io_write_bytes", f->u.io_write_bytes);
+	if (f->has_net) {
+		json_number("net_rx_bytes", f->net.rx_bytes[0] + f->net.rx_bytes[1]);
+		json_number("net_tx_bytes", f->net.tx_bytes[0] + f->net.tx_bytes[1]);
+		json_number("denied_binds", f->net.denied_binds);
+		json_number("denied_connects", f->net.denied_connects);
+	}
 	if (sched) {
 		json_pair("cpu_max_us", sched->quota);
 		json_pair("cpu_burst_us", sched->burst);
@@ -363,6 +372,14 @@ static void add_threads(pid_t pid, void *context)
 		*n += (unsigned)strtoul(line + 9, NULL, 10);
 }
 
+static void row_pair(const char *name, uint64_t a, uint64_t b)
+{
+	char text[48];
+
+	snprintf(text, sizeof(text), "%llu bytes, %llu packets", (unsigned long long)a, (unsigned long long)b);
+	row(name, text);
+}
+
 static void status_text(struct facts *f, const struct sched_text *sched)
 {
 	char started[40] = "";
@@ -406,6 +423,16 @@ static void status_text(struct facts *f, const struct sched_text *sched)
 	row_number("cpu system us", f->u.cpu_system_us);
 	row_number("io read", f->u.io_read_bytes);
 	row_number("io written", f->u.io_write_bytes);
+	if (f->has_net) {
+		puts("nacct");
+		row_pair("received IPv4", f->net.rx_bytes[0], f->net.rx_packets[0]);
+		row_pair("sent IPv4", f->net.tx_bytes[0], f->net.tx_packets[0]);
+		row_pair("received IPv6", f->net.rx_bytes[1], f->net.rx_packets[1]);
+		row_pair("sent IPv6", f->net.tx_bytes[1], f->net.tx_packets[1]);
+		row_number("denied binds", f->net.denied_binds);
+		row_number("denied connects", f->net.denied_connects);
+		row_number("dropped", f->net.dropped);
+	}
 	puts("cvirt");
 	row_number("threads", f->threads);
 }
@@ -542,7 +569,13 @@ static int verb_set(struct plan *p)
 	must_find(p, &cg);
 	limits_check(p);
 	cgroup_require(p, &cg);
+	if (p->net.given || p->net.n_peer)
+		net_check(p);
 	limits_set(p, &cg);
+	if (p->net.given || p->net.n_peer)
+		net_update(p, &cg);
+	if (p->net.given)
+		cgroup_publish_addresses(p, &cg);
 	return 0;
 }
 

@@ -327,7 +327,7 @@ void net_check(struct plan *p)
 		{ 12, "NET_ADMIN" }, { 13, "NET_RAW" }, { 39, "BPF" },
 	};
 
-	if (scoped(p) && landlock_abi() < LANDLOCK_ABI_SCOPE)
+	if (p->verb != VERB_SET && scoped(p) && landlock_abi() < LANDLOCK_ABI_SCOPE)
 		die("--ip %s: this kernel can't keep the guest off the host's abstract UNIX sockets (Landlock ABI %d, "
 		    "Linux 6.12, has it); --share abstract leaves them in reach",
 		    p->net.mode == IP_HOST ? "host" : "ADDR", LANDLOCK_ABI_SCOPE);
@@ -1309,6 +1309,8 @@ void net_update(const struct plan *p, const struct cgroup *cg)
 
 	if (!guest_config(cg->dir_fd, &s, &old))
 		die("--set %s: it has no --ip ADDR, or from another version of vrun or on another network", cg->name);
+	if (p->net.later && !p->net.given)
+		die("--set %s --ip-later: only with --ip: it is about those addresses", cg->name);
 	if (p->net.given && p->net.mode != IP_LIST)
 		die("--set %s --ip: none and host can't be changed to in a running guest", cg->name);
 	configuration(&s, &new, p, cg->xid, old.guest);

@@ -465,15 +465,15 @@ static const struct option table[] = {
 	RIGHTS, opts_seccomp_parse, TO(rights), ONCE, RUN },
 
 { "ip", 0, "ADDR[/LEN][@DEV]|A-B|host|none", "its addresses (default: none)",
-	NETWORK, opts_net_parse_ip, TO(net), MANY, RUN },
+	NETWORK, opts_net_parse_ip, TO(net), MANY, RUN_SET },
 { "ip-later", 0, NULL, "an address the host doesn't have yet is no error",
-	NETWORK, NULL, TO(net.later), FLAG, RUN },
+	NETWORK, NULL, TO(net.later), FLAG, RUN_SET },
 { "loopback", 0, "ADDR|host", "what 127.0.0.1 is on the host's stack",
 	NETWORK, opts_net_parse_loopback, TO(net), ONCE, RUN },
 { "connect-allow", 0, "NET[:PORT]", "peers it may reach; the rest is denied",
-	NETWORK, opts_net_parse_connect_allow, TO(net), MANY, RUN },
+	NETWORK, opts_net_parse_connect_allow, TO(net), MANY, RUN_SET },
 { "connect-deny", 0, "NET[:PORT]", "peers it may not reach",
-	NETWORK, opts_net_parse_connect_deny, TO(net), MANY, RUN },
+	NETWORK, opts_net_parse_connect_deny, TO(net), MANY, RUN_SET },
 
 { "rlimit", 0, "NAME=SOFT[:HARD]", "a resource limit of each process",
 	LIMITS, opts_limits_parse_rlimit, TO(limits), MANY, RUN },
@@ -828,7 +828,7 @@ static void check_verb(const struct plan *p)
 	if (p->args.n && verb && !(commands & verb->verbs))
 		die_usage("--%s: takes no arguments: %s", verb->name, quote(p->args.v[0]));
 	if (p->verb == VERB_SET && !limits)
-		die_usage("--set: no limit to set");
+		die_usage("--set: nothing to set");
 	if (p->verb == VERB_UNIFY && p->args.n < 2)
 		die_usage("--unify: needs two directories");
 	exclude(p, "verbose", "quiet");

@@ -335,13 +335,17 @@ void supervise_end_by(int status)
 }
 
 /* What it used, in the words of the exit line; a figure that this kernel doesn't have is left out. */
-static void usage_text(const struct usage *u, char *out, size_t room)
+static void usage_text(const struct usage *u, const struct net_counters *net, char *out, size_t room)
 {
 	const struct { const char *key; uint64_t value; } figures[] = {
 		{ "cpu_user_us", u->cpu_user_us }, { "cpu_system_us", u->cpu_system_us },
 		{ "memory_peak_bytes", u->memory_peak_bytes }, { "oom_kills", u->oom_kills },
 		{ "pids_peak", u->pids_peak }, { "io_read_bytes", u->io_read_bytes },
 		{ "io_write_bytes", u->io_write_bytes },
+		{ "net_rx_bytes", net ? net->rx_bytes[0] + net->rx_bytes[1] : ABSENT },
+		{ "net_tx_bytes", net ? net->tx_bytes[0] + net->tx_bytes[1] : ABSENT },
+		{ "denied_binds", net ? net->denied_binds : ABSENT },
+		{ "denied_connects", net ? net->denied_connects : ABSENT },
 	};
 	size_t n = 0;
 
@@ -354,6 +358,7 @@ static void usage_text(const struct usage *u, char *out, size_t room)
 
 static void status_exit(struct supervisor *s, int status)
 {
+	struct net_counters net;
 	char text[512];
 	struct usage u;
 
@@ -364,7 +369,7 @@ static void status_exit(struct supervisor *s, int status)
 		     (unsigned long long)u.oom_kills, u.oom_kills == 1 ? " was" : "es were");
 	if (s->status_fd < 0)
 		return;
-	usage_text(&u, text, sizeof(text));
+	usage_text(&u, net_counters(s->cg.dir_fd, &net) ? &net : NULL, text, sizeof(text));
 	supervise_status(s, "{\"event\":\"exit\",\"%s\":%d,\"wall_us\":%llu%s}",
 			 WIFSIGNALED(status) ? "signal" : "code",
 			 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),

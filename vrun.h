@@ -391,6 +391,7 @@ struct cgroup {                         /* plain data: travels in the supervisor
 extern void (*cgroup_dead)(int dir_fd);  /* what else a dead guest left; before its directory goes */
 void cgroup_sweep(void);
 void cgroup_claim(struct plan *p, struct cgroup *cg);   /* xid and name, atomically; directories; attributes */
+void cgroup_publish_addresses(const struct plan *p, struct cgroup *cg); /* --set --ip */
 void cgroup_publish(struct cgroup *cg, pid_t init, int ctl_fd, const struct plan *p);   /* attributes known late */
 void cgroup_enter(const struct cgroup *cg);     /* guest init, single-threaded: "0" to each v1 `tasks` */
 void cgroup_delegate(const struct cgroup *cg, uint32_t id_base);        /* --init: the payload is the guest's to divide */

@@ -220,8 +220,8 @@ static void test_walk(void)
 	refused("--list --check", "--list and --check exclude each other");
 	refused("--list --name web", "--name and --list exclude each other");
 	refused("--json ls", "--json: only with --list");
-	refused("--set web", "--set: no limit to set");
-	refused("--set web -q", "--set: no limit to set");
+	refused("--set web", "--set: nothing to set");
+	refused("--set web -q", "--set: nothing to set");
 	refused("--set web --ip 192.0.2.1 -m 1G", "--ip and --set exclude each other");
 	refused("--status web --memory 1G", "--memory and --status exclude each other");
 	refused("--stop web web", "--stop: takes no arguments: 'web'");
