@@ -1222,6 +1222,14 @@ static void make_leaf(struct cgroup *cg, const char *name, int *fd)
 		die_sys("open cgroup %s/%s", cg->path, name);
 }
 
+static void make_payload(struct cgroup *cg)
+{
+	make_leaf(cg, "payload", &cg->payload_fd);
+	cg->kill_fd = openat(cg->payload_fd, "cgroup.kill", O_WRONLY | O_CLOEXEC);
+	if (cg->kill_fd < 0 && errno != ENOENT)
+		die_sys("open cgroup %s/payload/cgroup.kill", cg->path);
+}
+
 /* The guest's directory elsewhere than in /vrun. */
 static void make_dir(struct cgroup *cg, const char *parent)
 {
@@ -1348,10 +1356,23 @@ void cgroup_claim(struct plan *p, struct cgroup *cg)
 	if (cg->dir_fd < 0 || fstat(cg->dir_fd, &st))
 		die_sys("open cgroup %s", cg->path);
 	cg->id = st.st_ino;
-	make_leaf(cg, "payload", &cg->payload_fd);
-	cg->kill_fd = openat(cg->payload_fd, "cgroup.kill", O_WRONLY | O_CLOEXEC);
-	if (cg->kill_fd < 0 && errno != ENOENT)
-		die_sys("open cgroup %s/payload/cgroup.kill", cg->path);
+	make_payload(cg);
+	umask(mask);
+}
+
+void cgroup_renew(struct cgroup *cg)
+{
+	mode_t mask = umask(022);
+
+	cgroup_kill(cg);
+	if (!wait_event(cg->payload_fd, "populated 0", EMPTY_WAIT_MS))
+		die("restart %s: processes of it can't be killed", cg->name);
+	close_fd(&cg->kill_fd);
+	close_fd(&cg->payload_fd);
+	/* A guest that divided its cgroup left directories, and controllers that forbid processes in their parent. */
+	if (remove_tree(cg->dir_fd, "payload", DEPTH))
+		die_sys("restart %s: remove its old cgroup", cg->name);
+	make_payload(cg);
 	umask(mask);
 }
 

@@ -512,9 +512,9 @@ static const struct option table[] = {
 { "args-file", 0, "FILE", "more options and COMMAND, one a line",
 	CONTROL, opts_parse_args_file, 0, ONCE, ANY },
 { "helper", 0, "CMD", "run at the guest's events",
-	CONTROL, opts_parse_text, TO(control.helper), UNFINISHED, RUN },
+	CONTROL, opts_parse_text, TO(control.helper), ONCE, RUN },
 { "on-reboot", 0, "restart|exit", "what reboot(2) in the guest does",
-	CONTROL, opts_parse_on_reboot, TO(control), UNFINISHED, RUN },
+	CONTROL, opts_parse_on_reboot, TO(control), ONCE, RUN },
 { "stop-signal", 0, "SIG", "what a TERM to vrun sends first (default: TERM)",
 	CONTROL, opts_parse_signal, TO(control.stop_signal), ONCE, RUN },
 { "stop-timeout", 0, "TIME", "then KILL to all (default: 10s, with --init 60s)",
@@ -972,6 +972,8 @@ static void check_control(const struct plan *p)
 	}
 	if (p->context.share & NS_PID)
 		exclude(p, "on-reboot", "share");
+	if (c->on_reboot == REBOOT_RESTART && !p->context.init)
+		die_usage("--on-reboot restart: needs --init; without it a reboot ends the guest");
 }
 
 void opts_check(struct plan *p)

@@ -9,7 +9,8 @@
  * Everything it knows is in struct supervisor, plain data without pointers. Once the guest has run for a
  * moment it puts that struct into a sealed memfd and executes itself again: the pages that parsing and
  * building touched are gone (VIEWS.md F: 12-20 KB private instead of 104), and what waits for weeks has no
- * remains of the start in it. A short command never pays for that.
+ * remains of the start in it. A short command never pays for that. A guest with --init, which reboot(2) starts anew,
+ * keeps its plan and its opened paths, and so keeps this process as it is.
  *
  * Death. If it is killed, whatever runs in the guest must go too:
  *  - guest init (a reaper, undumpable and out of the guest's reach) ends when the control socket closes, and
@@ -36,7 +37,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-enum { MAGIC = 0x76727501, REEXEC_AFTER_MS = 50, BROKER_LIMIT = 8, BROKER_WINDOW_MS = 10000 };
+enum { MAGIC = 0x76727501, REEXEC_AFTER_MS = 50, BROKER_LIMIT = 8, BROKER_WINDOW_MS = 10000,
+       RESTART_WINDOW_MS = 60000 };
 
 uint64_t supervise_now_us(void)
 {
@@ -236,6 +238,7 @@ void supervise_role(int fd)
 	util_quiet = s.quiet;
 	each_fd(&s, drop);
 	supervise(&s);
+	die("a restart without a plan");        /* can't be: what can restart is never re-executed */
 }
 
 void supervise_broker_role(int fd)
@@ -291,7 +294,35 @@ static void spawn_broker(struct supervisor *s)
 	s->broker_pid = pid;
 }
 
-/* ---- the end ---- */
+/* --helper: Linux-VServer's vshelper. CMD EVENT NAME, no shell between; its 0-2 are ours. */
+int supervise_helper(struct supervisor *s, const char *event, bool wait)
+{
+	char name[80], xid[32], pid_text[32], cgroup[560], *path = (char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin";
+	char *argv[] = { s->helper, (char *)(uintptr_t)event, s->cg.name, NULL };
+	char *envp[] = { path, name, xid, pid_text, cgroup, NULL };
+	int status = 0;
+	pid_t pid;
+
+	if (!s->helper[0])
+		return 0;
+	snprintf(name, sizeof(name), "VRUN_NAME=%s", s->cg.name);
+	snprintf(xid, sizeof(xid), "VRUN_XID=%u", s->cg.xid);
+	snprintf(pid_text, sizeof(pid_text), "VRUN_SUPERVISOR=%d", (int)getpid());
+	snprintf(cgroup, sizeof(cgroup), "VRUN_CGROUP=%s", s->cg.path);
+	pid = fork();
+	if (pid < 0)
+		return -1;
+	if (pid == 0) {
+		sigprocmask(SIG_SETMASK, &s->caller_mask, NULL);
+		execve(s->helper, argv, envp);
+		_exit(errno == ENOENT ? EXIT_NOTFOUND : EXIT_NOEXEC);
+	}
+	while (wait && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return status;
+}
+
+/* ---- undoing ---- */
 
 static void end_child(pid_t *pid)
 {
@@ -311,6 +342,10 @@ void supervise_undo(struct supervisor *s)
 	end_child(&s->broker_pid);
 	end_child(&s->guard_pid);       /* last: until here it would do this for us */
 	procvirt_close(&s->view);
+	if (s->helped)
+		supervise_helper(s, "shutdown", true);
+	if (s->helped && s->own_addresses)
+		supervise_helper(s, "netdown", true);
 	net_undo(&s->net);
 	cgroup_undo(&s->cg);
 	remove_pid_file(s);
@@ -367,6 +402,8 @@ static void status_exit(struct supervisor *s, int status)
 	if (u.oom_kills != ABSENT && u.oom_kills > 0)
 		note("%s: %llu process%s killed for want of memory (--memory)", s->cg.name,
 		     (unsigned long long)u.oom_kills, u.oom_kills == 1 ? " was" : "es were");
+	if (u.oom_kills != ABSENT && u.oom_kills > 0)
+		supervise_helper(s, "oom", true);
 	if (s->status_fd < 0)
 		return;
 	usage_text(&u, net_counters(s->cg.dir_fd, &net) ? &net : NULL, text, sizeof(text));
@@ -376,17 +413,72 @@ static void status_exit(struct supervisor *s, int status)
 			 (unsigned long long)(supervise_now_us() - s->start_us), text);
 }
 
-/* Guest init is gone, and with it its pid namespace; what --share pid left goes by the cgroup. */
-static _Noreturn void guest_ended(struct supervisor *s, int init_status)
+/* ---- reboot(2) in the guest ---- */
+
+/* The restarts of the last minute; true if there may be one more. A guest that reboots in a loop is broken. */
+static bool may_restart(struct supervisor *s)
+{
+	const size_t n = sizeof(s->restart_ms) / sizeof(s->restart_ms[0]);
+	uint64_t now = supervise_now_us() / 1000;
+
+	if (s->restart_ms[0] && now - s->restart_ms[0] < RESTART_WINDOW_MS)
+		return false;
+	memmove(s->restart_ms, s->restart_ms + 1, (n - 1) * sizeof(s->restart_ms[0]));
+	s->restart_ms[n - 1] = now;
+	return true;
+}
+
+/* All of the old guest goes, what makes it this guest stays: xid, name, addresses, limits, opened paths. */
+static void renew(struct supervisor *s)
+{
+	end_child(&s->broker_pid);
+	end_child(&s->guard_pid);
+	close_fd(&s->guard_fd);
+	procvirt_close(&s->view);
+	close_fd(&s->ctl_fd);
+	close_fd(&s->tty.slave_fd);
+	close_fd(&s->tty.master_fd);
+	close_fd(&s->broker.listener_fd);
+	close_fd(&s->broker.uts_fd);
+	close_fd(&s->broker.net_fd);
+	cgroup_renew(&s->cg);
+	s->have_exit = false;
+	s->stop_deadline_ms = 0;
+}
+
+/* reboot(2) in a pid namespace of its own kills its init: by HUP for a restart, by INT for halt and power off, which
+ * the kernel doesn't tell apart here (kernel/pid_namespace.c). Nobody else can: pid 1 has no signal from inside, and
+ * from outside these two do nothing by default. */
+static bool rebooted(const struct supervisor *s, int init_status)
+{
+	return !s->share_pid && !s->have_exit && WIFSIGNALED(init_status) &&
+	       (WTERMSIG(init_status) == SIGINT || WTERMSIG(init_status) == SIGHUP);
+}
+
+/* ---- the end ---- */
+
+/* Guest init is gone, and with it its pid namespace; what --share pid left goes by the cgroup. Returns to start
+ * the guest anew, or not at all. */
+static void guest_ended(struct supervisor *s, int init_status)
 {
 	int status = s->have_exit ? s->command_status : init_status;
+	bool again = false;
 
 	s->init_pid = 0;
-	/* reboot(2) in a pid namespace of its own: HUP says restart, INT says halt or power off (reboot(2)). */
-	if (s->init_mode && WIFSIGNALED(init_status) &&
-	    (WTERMSIG(init_status) == SIGINT || WTERMSIG(init_status) == SIGHUP))
-		status = 0;
 	tty_drain(&s->tty);
+	if (rebooted(s, init_status)) {
+		again = WTERMSIG(init_status) == SIGHUP && s->restartable && !s->stopping;
+		supervise_helper(s, WTERMSIG(init_status) == SIGHUP ? "restart" : "poweroff", false);
+		status = 0;
+	}
+	if (again) {
+		if (!may_restart(s))
+			die("%s: restarted five times in a minute already: the guest was stopped (--on-reboot)", s->cg.name);
+		renew(s);
+		s->again = true;
+		supervise_status(s, "{\"event\":\"restart\"}");
+		return;
+	}
 	status_exit(s, status);
 	util_undo = NULL;
 	supervise_undo(s);
@@ -440,6 +532,7 @@ static int stop_signal(const struct supervisor *s)
 
 static void stop_guest(struct supervisor *s)
 {
+	s->stopping = true;
 	signal_guest(s, stop_signal(s), false);
 	signal_guest(s, SIGCONT, false);               /* a stopped command could not obey */
 	if (!s->stop_deadline_ms && s->stop_timeout_ms != UINT64_MAX)
@@ -463,6 +556,7 @@ static void reap(struct supervisor *s)
 				}
 			}
 			guest_ended(s, status);
+			return;         /* what is left of the old guest has been waited for */
 		} else if (pid == s->broker_pid) {
 			s->broker_pid = 0;
 		} else if (pid == s->guard_pid) {
@@ -553,7 +647,7 @@ static int timeout_ms(const struct supervisor *s)
 	uint64_t now = supervise_now_us() / 1000, until = UINT64_MAX;
 	int tty_ms = tty_timeout_ms(&s->tty);
 
-	if (!s->reexeced)
+	if (!s->reexeced && !s->restartable)
 		until = s->start_us / 1000 + REEXEC_AFTER_MS;
 	if (s->stop_deadline_ms && s->stop_deadline_ms < until)
 		until = s->stop_deadline_ms;
@@ -576,7 +670,7 @@ static void on_time(struct supervisor *s)
 		cgroup_kill(&s->cg);
 		kill(s->init_pid, SIGKILL);
 	}
-	if (!s->reexeced && now >= s->start_us / 1000 + REEXEC_AFTER_MS)
+	if (!s->reexeced && !s->restartable && now >= s->start_us / 1000 + REEXEC_AFTER_MS)
 		reexec(s);
 }
 
@@ -585,12 +679,13 @@ void supervise(struct supervisor *s)
 	s->magic = MAGIC;
 	s->size = sizeof(*s);
 	supervise_hooks(s);
+	s->again = false;
 	reap(s);                        /* its SIGCHLD may have been read while the guest started */
 	for (int sig = 1; sig < _NSIG; sig++)
 		if (sigismember(&s->early, sig) == 1)
 			on_one_signal(s, sig, false);
 	sigemptyset(&s->early);
-	for (;;) {
+	while (!s->again) {
 		/* A call waits on the listener only while there's no broker to take it. */
 		bool watch = s->broker.listener_fd >= 0 && s->broker_pid == 0;
 		struct pollfd fds[8] = {

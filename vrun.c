@@ -57,6 +57,7 @@ struct run {
 	struct guest_ref join;
 	uint32_t id_base;
 	pid_t init_pid;                 /* in the builder */
+	bool again;                     /* a restart: steps marked `once` hold */
 };
 
 struct step {
@@ -64,6 +65,7 @@ struct step {
 	const char *needs;              /* of the kernel */
 	bool (*wanted)(const struct plan *p);
 	void (*run)(struct run *r);
+	bool once;                      /* not again when the guest restarts: it holds over that */
 };
 
 /* ---- which steps a plan needs ---- */
@@ -107,6 +109,23 @@ static void open_view(struct run *r) { procvirt_open(r->plan, &r->sup->cg, &r->s
 static void delegate(struct run *r) { cgroup_delegate(&r->sup->cg, r->id_base); }
 static void filter_addresses(struct run *r) { net_apply(r->plan, &r->sup->cg, &r->sup->net); }
 static void guard(struct run *r) { supervise_guard(r->sup); }
+
+/* Linux-VServer's vshelper could refuse a start, too. */
+static void help_startup(struct run *r)
+{
+	int status;
+
+	if (ip_list(r->plan))
+		supervise_helper(r->sup, "netup", true);
+	status = supervise_helper(r->sup, "startup", true);
+	if (status)
+		die("--helper %s: startup %s: %s %d", quote(r->sup->helper), r->sup->cg.name,
+		    WIFSIGNALED(status) ? "killed by signal" : "status",
+		    WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+	r->sup->helped = true;
+}
+
+static bool has_helper(const struct plan *p) { return p->control.helper; }
 
 /* Guest root is host root here: COMMAND `#!/proc/self/exe` would be given an image of vrun that it may write to
  * (CVE-2019-5736). So the last exec starts from a sealed copy: 250 KB copied, about 60 us. */
@@ -432,7 +451,7 @@ static const struct step init_steps[] = {
 static void walk(const struct step *steps, size_t n, struct run *r)
 {
 	for (size_t i = 0; i < n; i++)
-		if (steps[i].wanted(r->plan))
+		if (steps[i].wanted(r->plan) && !(steps[i].once && r->again))
 			steps[i].run(r);
 }
 
@@ -473,14 +492,15 @@ static void build(struct run *r)
 }
 
 static const struct step supervisor_steps[] = {
-	{ "claim the context id and the name; make its cgroup", "cgroup2; Linux 4.5", always, claim },
-	{ "write its limits", "the limits' cgroup controllers", always, limit },
+	{ "claim the context id and the name; make its cgroup", "cgroup2; Linux 4.5", always, claim, true },
+	{ "write its limits", "the limits' cgroup controllers", always, limit, true },
 	{ "make the guest's view of uptime, memory, CPUs and load (FUSE)", "Linux 5.2", has_view, open_view },
 	{ "delegate the inner cgroup to the guest's init", "", is_init, delegate },
 	{ "load or find the address programs, attach them, fill their configuration", "CONFIG_CGROUP_BPF", ip_list,
-	  filter_addresses },
-	{ "make a sealed copy of vrun for the guest's first exec", "Linux 3.17", needs_copy, copy_self },
+	  filter_addresses, true },
+	{ "make a sealed copy of vrun for the guest's first exec", "Linux 3.17", needs_copy, copy_self, true },
 	{ "start the guard that ends the guest with the supervisor", "", needs_guard, guard },
+	{ "run the helper's startup, wait for it", "", has_helper, help_startup },
 	{ "fork the builder", "", always, build },
 };
 
@@ -628,7 +648,11 @@ static void supervisor_init(struct supervisor *s, const struct plan *p)
 	s->status_fd = p->control.status_fd;
 	s->quiet = p->control.quiet;
 	s->init_mode = p->context.init;
-	s->share_pid = p->context.share & NS_PID;
+	s->share_pid = !own(p, NS_PID);
+	s->restartable = p->context.init && !s->share_pid && p->control.on_reboot != REBOOT_EXIT;
+	s->own_addresses = ip_list(p);
+	if (p->control.helper)
+		snprintf(s->helper, sizeof(s->helper), "%s", p->control.helper);
 	s->pid_dir_fd = p->control.pid_dir_fd;
 	if (p->control.pid_file) {
 		const char *base = strrchr(p->control.pid_file, '/');
@@ -656,6 +680,32 @@ static void release_stdio(const struct plan *p, const struct supervisor *s)
 			dup2(null, fd);
 }
 
+static void guest_start(struct run *r)
+{
+	const struct plan *p = r->plan;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, r->ctl_fd) < 0 ||
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, r->go_fd) < 0 || pipe2(r->error_fd, O_CLOEXEC) < 0)
+		die_sys("socketpair");
+	sup.ctl_fd = r->ctl_fd[0];
+	r->init.ctl_fd = r->ctl_fd[1];
+	r->init.error_fd = r->error_fd[1];
+	WALK(supervisor_steps, r);
+	if (!r->again)
+		cgroup_sweep();         /* while the builder works; a claim has swept what stood in its way */
+	wait_for_exec(r);
+
+	cgroup_publish(&sup.cg, sup.init_pid, sup.ctl_fd, p);
+	supervise_status(&sup, "{\"event\":\"start\",\"name\":\"%s\",\"xid\":%u,\"pid\":%d,\"supervisor\":%d,\"cgroup\":\"%s\"}",
+			 sup.cg.name, sup.cg.xid, (int)sup.init_pid, (int)getpid(), sup.cg.path);
+	supervise_status(&sup, "{\"event\":\"exec\"}");
+	if (!r->again)
+		supervise_pid_file(&sup);
+	if (!sup.restartable)
+		release_stdio(p, &sup);
+	tty_start(&sup.tty);
+}
+
 /* The order, from here to the running guest. */
 static _Noreturn void guest_enter(struct plan *p, const char *caller_cwd, char **argv)
 {
@@ -670,28 +720,12 @@ static _Noreturn void guest_enter(struct plan *p, const char *caller_cwd, char *
 	for (char **a = argv; *a; a++)
 		r.init.args_len = (size_t)(*a + strlen(*a) + 1 - argv[0]);
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, r.ctl_fd) < 0 ||
-	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, r.go_fd) < 0 || pipe2(r.error_fd, O_CLOEXEC) < 0)
-		die_sys("socketpair");
-	sup.ctl_fd = r.ctl_fd[0];
-	r.init.ctl_fd = r.ctl_fd[1];
-	r.init.error_fd = r.error_fd[1];
 	catch_signals(&sup, &r.init);
 	supervise_hooks(&sup);
-	WALK(supervisor_steps, &r);
-	cgroup_sweep();                 /* while the builder works; a claim has swept what stood in its way */
-	wait_for_exec(&r);
-
-	cgroup_publish(&sup.cg, sup.init_pid, sup.ctl_fd, p);
-	supervise_status(&sup, "{\"event\":\"start\",\"name\":\"%s\",\"xid\":%u,\"pid\":%d,\"supervisor\":%d,\"cgroup\":\"%s\"}",
-			 sup.cg.name, sup.cg.xid, (int)sup.init_pid, (int)getpid(), sup.cg.path);
-	supervise_status(&sup, "{\"event\":\"exec\"}");
-	supervise_pid_file(&sup);
-	if (p->control.verbose)
-		note("guest %s: xid %u, pid %d, cgroup %s", sup.cg.name, sup.cg.xid, (int)sup.init_pid, sup.cg.path);
-	release_stdio(p, &sup);
-	tty_start(&sup.tty);
-	supervise(&sup);
+	for (;; r.again = true) {
+		guest_start(&r);
+		supervise(&sup);        /* comes back when the guest restarts */
+	}
 }
 
 /* ---- main ---- */
@@ -715,6 +749,18 @@ static void explain(const struct plan *p)
 		printf("%-10s  %s\n", "broker", "answer the guest's notified calls, once there is one  [Linux 5.9]");
 }
 
+static void check_helper(const struct plan *p)
+{
+	const char *h = p->control.helper;
+
+	if (!h)
+		return;
+	if (*h != '/' || strlen(h) >= sizeof(sup.helper))
+		die("--helper %s: not an absolute path of less than %zu bytes", quote(h), sizeof(sup.helper));
+	if (access(h, X_OK) < 0)
+		die_sys("--helper %s", quote(h));
+}
+
 /* Everything that looks at the caller's files and descriptors: as the caller. */
 static void check(struct plan *p)
 {
@@ -728,6 +774,7 @@ static void check(struct plan *p)
 	limits_check(p);
 	procvirt_check(p);
 	tty_check(p, &sup.tty);
+	check_helper(p);
 }
 
 /* What was not named does not come along: neither to the guest nor into the supervisor's long wait. */

@@ -401,6 +401,7 @@ unsigned cgroup_count(const struct cgroup *cg); /* processes in the payload */
 typedef void cgroup_visit(pid_t pid, void *context);
 void cgroup_each(const struct cgroup *cg, cgroup_visit *visit, void *context);  /* for each process of the payload */
 void cgroup_kill(const struct cgroup *cg);      /* SIGKILL to all in the payload, thawed; returns at once */
+void cgroup_renew(struct cgroup *cg);   /* an empty payload in place of the old one; kills what is left in that */
 void cgroup_undo(struct cgroup *cg);    /* kills, waits until empty, removes all directories */
 void cgroup_close(struct cgroup *cg);   /* the fds only */
 ssize_t cgroup_attr(const struct cgroup *cg, const char *key, char *buf, size_t size);  /* NUL-terminated; -1: none */
@@ -694,6 +695,12 @@ struct supervisor {                     /* plain data: travels in the sealed mem
 	char pid_name[256];
 	uint64_t pid_ino;               /* the file we made: only that one is removed */
 	bool init_mode, share_pid, quiet, reexeced;
+	bool restartable;               /* --init and --on-reboot restart: reboot(2) starts the guest anew */
+	bool stopping, again;           /* TERM came; supervise() returns to start anew */
+	bool own_addresses;             /* --ip ADDR: the helper hears of netup and netdown */
+	bool helped;                    /* the helper had its startup: it gets its shutdown */
+	uint64_t restart_ms[5];         /* the last restarts, oldest first */
+	char helper[256];               /* --helper, "": none */
 	int stop_signal;
 	uint64_t stop_timeout_ms;
 	uint64_t stop_deadline_ms;      /* CLOCK_MONOTONIC; 0: not stopping */
@@ -715,7 +722,8 @@ void supervise_pid_file(struct supervisor *s);
 void supervise_guard(struct supervisor *s);     /* forks the guard; before guest init is born */
 void supervise_hooks(struct supervisor *s);     /* from now on die() undoes s and says so on its status line */
 void supervise_undo(struct supervisor *s);      /* everything the start made, in reverse; never dies */
-_Noreturn void supervise(struct supervisor *s); /* until the guest ends; exits with its status */
+void supervise(struct supervisor *s);   /* until the guest ends; exits with its status; returns to restart it */
+int supervise_helper(struct supervisor *s, const char *event, bool wait);       /* its wait status; 0 without one */
 _Noreturn void supervise_end_by(int wait_status);       /* exit as that status says: code, or the same signal */
 _Noreturn void supervise_role(int fd);          /* the re-exec'ed supervisor: takes its state from the sealed memfd */
 _Noreturn void supervise_broker_role(int fd);
