@@ -137,6 +137,7 @@ const char *limits_parse_cpus(struct limits *l, const char *arg)
 	if (strcmp(arg, "inf") == 0) {
 		l->cpu_quota_us = UINT64_MAX;
 		l->cpu_period_us = CPUS_PERIOD_US;
+		l->cpu_burst_us = 0;
 		return NULL;
 	}
 	why = parse_thousandths(arg, &thousandths);
@@ -146,6 +147,7 @@ const char *limits_parse_cpus(struct limits *l, const char *arg)
 		return "too small (the kernel's least is 0.01)";
 	l->cpu_quota_us = thousandths * CPUS_PERIOD_US / 1000;
 	l->cpu_period_us = CPUS_PERIOD_US;
+	l->cpu_burst_us = 0;
 	return NULL;
 }
 
