@@ -324,6 +324,10 @@ static _Noreturn void enter_main(const struct init *in, const int fd[ENTER_FDS])
 	args.caller_env = e.caller_env.v;
 	args.kill_fd = -1;              /* its end is nobody else's */
 	args.entered = true;
+	/* What the guest's starter ignored or blocked (sh: INT and QUIT with &) says nothing of who enters. */
+	sigemptyset(&args.caller_mask);
+	for (int sig = 1; sig < _NSIG; sig++)
+		signal(sig, SIG_DFL);
 	init_main(&args);
 }
 

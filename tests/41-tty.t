@@ -44,6 +44,16 @@ drive substitution "--userns no: x=\$(vrun ...)"
 drive suspend "--userns no: Ctrl-Z and fg"
 GUEST="$VRUN --"
 drive names "without --root: a pty of the guest's own"
+# A guest that was started with & ignores INT and QUIT; what enters it must not.
+"$VRUN" -q --name tty-test --root "$R" -- sleep 1000 >/dev/null 2>&1 &
+entered=$!
+wait_for 5 "$VRUN" --status tty-test
+GUEST="$VRUN --enter tty-test --"
+for scenario in names resize interrupt suspend pipeline_stop inner_shell substitution terminal_of_pipeline bulk; do
+	drive $scenario "--enter: the same ($scenario)"
+done
+kill -KILL $entered
+wait $entered 2>/dev/null
 GUEST="$VRUN --tty no --root $R --"
 drive stdin_pipe "--tty no: pipes"
 drive quit_key_cooked "--tty no: Ctrl-\\ reaches the command"
