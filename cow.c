@@ -2,16 +2,18 @@
 /*
  * cow.c: --cow, the copy-on-write layer: an overlayfs whose lower layer is the root, which is never written.
  *
- * In a user namespace both layers are idmapped mounts, so that ownership stays 0.. on disk in both. overlayfs makes
- * its work directory with the credentials of who mounts it, and as the host's root, an id that the mapping doesn't
- * have, it fails and turns the whole overlay read-only without a word. So the builder mounts it with fsuid and
- * fsgid = the guest's root, and then looks whether it can be written. A tmpfs layer lives as long as the guest:
- * it just holds the guest's ids as they are on the host, which works where tmpfs can't be idmapped (before 6.3).
+ * In a user namespace both layers are idmapped mounts, so that ownership stays 0.. on disk in both.
+ * overlayfs makes its work directory with the credentials of who mounts it, and as the host's root, an id
+ * that the mapping doesn't have, it fails and turns the whole overlay read-only without a word. So the
+ * builder mounts it with fsuid and fsgid = the guest's root, and then looks whether it can be written. A
+ * tmpfs layer lives as long as the guest: it just holds the guest's ids as they are on the host, which works
+ * where tmpfs can't be idmapped (before 6.3).
  *
- * Layers must be attached somewhere (overlayfs refuses detached ones on 6.1): on two directories of a scratch tmpfs
- * that is gone with the host's tree. They are named relative to it, so the guest's mount table has no host path.
- * DIR holds `upper` and `work`. index=on makes the kernel refuse a second user of DIR (EBUSY) and another root
- * (ESTALE); redirect_dir=on lets a directory of the root be renamed; xino=on keeps inode numbers over the copy.
+ * Layers must be attached somewhere (overlayfs refuses detached ones on 6.1): on two directories of a
+ * scratch tmpfs that is gone with the host's tree. They are named relative to it, so the guest's mount table
+ * has no host path. DIR holds `upper` and `work`. index=on makes the kernel refuse a second user of DIR
+ * (EBUSY) and another root (ESTALE); redirect_dir=on lets a directory of the root be renamed; xino=on keeps
+ * inode numbers over the copy.
  */
 #define _GNU_SOURCE
 #include "vrun.h"
@@ -94,7 +96,8 @@ void cow_check(struct plan *p)
 }
 
 /* The layer's top directory is what the guest sees as "/", so it starts with the root's own mode and owner. */
-static void make_layer(int dir_fd, const char *name, const struct stat *like, uint32_t id_base, const char *cow)
+static void make_layer(int dir_fd, const char *name, const struct stat *like, uint32_t id_base,
+		       const char *cow)
 {
 	if (mkdirat(dir_fd, name, like->st_mode & 07777) < 0) {
 		if (errno == EEXIST)
@@ -129,14 +132,14 @@ static bool find_below(const struct mnt_line *line, void *arg)
 	struct below *b = arg;
 	const char *name = line->path + b->len;
 
-	if (strncmp(line->path, b->dir, b->len) != 0 || *name != '/' || !strcmp(name, "/proc") || !strcmp(name, "/sys") ||
-	    !strncmp(name, "/sys/", 5) || !strcmp(name, "/dev") || !strncmp(name, "/dev/", 5))
+	if (strncmp(line->path, b->dir, b->len) != 0 || *name != '/' || mounts_in_own(name))
 		return true;
 	b->first = xstrdup(line->path);
 	return false;
 }
 
-/* A layer of an overlay is one filesystem. What is mounted below the root is not in it, which is better said. */
+/* A layer of an overlay is one filesystem. What is mounted below the root is not in it, which is better
+ * said. */
 static void warn_of_mounts_below(const struct root *r)
 {
 	char path[64], dir[4096];

@@ -2,18 +2,18 @@
 /*
  * guestfs.c: the guest's own /dev, /proc and /sys.
  *
- * /dev is a tmpfs that vrun fills before anyone sees it. The nodes are made by number (mknod: they are what we say,
- * whatever the root has under those names: CVE-2025-31133), so it is the one mount of a guest without nodev; the
- * guest can't make more, since mknod asks for CAP_MKNOD in the host's user namespace. The builder works with
- * fsuid = the guest's root, so what it makes belongs to the guest.
+ * /dev is a tmpfs that vrun fills before anyone sees it. The nodes are made by number (mknod: they are what
+ * we say, whatever the root has under those names: CVE-2025-31133), so it is the one mount of a guest
+ * without nodev; the guest can't make more, since mknod asks for CAP_MKNOD in the host's user namespace. The
+ * builder works with fsuid = the guest's root, so what it makes belongs to the guest.
  *
- * /proc shows the guest's pid namespace. A procfs has host-wide entries beside the processes. Three kinds are
- * treated, by the table below: what would let root change the host is read-only; what would let root read or
- * command it (kcore, sysrq-trigger) is covered; and with --hide proc what tells of the host is covered too. A
- * cover is an empty read-only file or directory: the name stays, with nothing behind it. /proc/sys is read-only
- * in any case: the limits on nested namespaces stand there.
- * In a user namespace the guest's root is not the owner of these files and the kernel keeps it out of all that
- * others may not use; a cover costs 12-16 us, so those are passed over.
+ * /proc shows the guest's pid namespace. A procfs has host-wide entries beside the processes. Three kinds
+ * are treated, by the table below: what would let root change the host is read-only; what would let root
+ * read or command it (kcore, sysrq-trigger) is covered; and with --hide proc what tells of the host is
+ * covered too. A cover is an empty read-only file or directory: the name stays, with nothing behind it.
+ * /proc/sys is read-only in any case: the limits on nested namespaces stand there. In a user namespace the
+ * guest's root is not the owner of these files and the kernel keeps it out of all that others may not use; a
+ * cover costs 12-16 us, so those are passed over.
  *
  * /sys is a sysfs of the guest's network namespace, read-only, with the guest's cgroup in it.
  */
@@ -109,7 +109,9 @@ int guestfs_dev(const struct build *b)
 int guestfs_pts(const struct build *b)
 {
 	char gid[16];
-	const struct mnt_opt opts[] = { { "gid", gid }, { "mode", "620" }, { "ptmxmode", "666" }, { NULL, NULL } };
+	const struct mnt_opt opts[] = {
+		{ "gid", gid }, { "mode", "620" }, { "ptmxmode", "666" }, { NULL, NULL },
+	};
 	int fd;
 
 	snprintf(gid, sizeof(gid), "%u", b->id_base + GID_TTY);
@@ -174,9 +176,9 @@ static int proc_helper(void *arg)
 	_exit(0);
 }
 
-/* Until Linux 6.17 a procfs shows the pid namespace of the process that mounts it, so one is born in there, with our
- * descriptors, while we stand still. Not with our memory: that is EINVAL before Linux 6.3 where a time namespace
- * waits for the next child. */
+/* Until Linux 6.17 a procfs shows the pid namespace of the process that mounts it, so one is born in there,
+ * with our descriptors, while we stand still. Not with our memory: that is EINVAL before Linux 6.3 where a
+ * time namespace waits for the next child. */
 static int proc_mount_by_helper(int pidns_fd)
 {
 	static char stack[16384] __attribute__((aligned(16)));
@@ -208,7 +210,8 @@ int guestfs_proc(const struct build *b)
 	return fd;
 }
 
-/* LOCK: read-only. ROOT: read-only where the guest's root is the host's. HIDE: covered with --hide proc, else as ROOT. */
+/* LOCK: read-only. ROOT: read-only where the guest's root is the host's. HIDE: covered with --hide proc,
+ * else as ROOT. */
 enum { LOCK, ROOT, COVER, HIDE };
 
 static const struct { const char *name; int what; } proc_table[] = {

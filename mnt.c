@@ -2,14 +2,16 @@
 /*
  * mnt.c: mounts by descriptor. Like util.c it knows no concern.
  *
- * The mount API of Linux 5.2 works on descriptors: a filesystem is made (fsopen, fsconfig, fsmount) or a piece of
- * the tree is copied (open_tree) as a detached mount that has no place in any namespace; its flags are set while
- * nobody can reach it; move_mount puts it where it belongs. No step looks a path up twice, so nobody can put a
- * symbolic link in between. Measured on 6.18: 12-16 us for a copy and its attaching, 14-23 us for a new tmpfs.
+ * The mount API of Linux 5.2 works on descriptors: a filesystem is made (fsopen, fsconfig, fsmount) or a
+ * piece of the tree is copied (open_tree) as a detached mount that has no place in any namespace; its flags
+ * are set while nobody can reach it; move_mount puts it where it belongs. No step looks a path up twice, so
+ * nobody can put a symbolic link in between. Measured on 6.18: 12-16 us for a copy and its attaching, 14-23
+ * us for a new tmpfs.
  *
- * Two rules of the kernel shape what uses this: open_tree copies only from a mount in the caller's own namespace,
- * so neither from another namespace nor from a detached mount (the latter until 6.15); and closing a detached mount
- * that was not attached waits for an RCU grace period (up to milliseconds): check that the place is there first.
+ * Two rules of the kernel shape what uses this: open_tree copies only from a mount in the caller's own
+ * namespace, so neither from another namespace nor from a detached mount (the latter until 6.15); and
+ * closing a detached mount that was not attached waits for an RCU grace period (up to milliseconds): check
+ * that the place is there first.
  */
 #define _GNU_SOURCE
 #include "vrun.h"

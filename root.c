@@ -2,25 +2,22 @@
 /*
  * root.c: the guest's file tree and the barrier.
  *
- * Checked as the caller: every path that the caller names is opened once, to an O_PATH descriptor; from then on the
- * descriptor alone counts. Copies of what these stand for (detached mounts) are taken by the builder in the host's
- * mount namespace (root_take), since the kernel copies no mount of another namespace. Then, in the guest's:
+ * Checked as the caller: every path that the caller names is opened once, to an O_PATH descriptor; from then
+ * on the descriptor alone counts. Copies of what these stand for (detached mounts) are taken by the builder
+ * in the host's mount namespace (root_take), since the kernel copies no mount of another namespace. Then, in
+ * the guest's:
  *
  *     host's root            all mounts private
- *      |- scratch tmpfs      over one of its directories: empty file and directory for covers, places for overlay layers
+ *      |- scratch tmpfs      over one of its directories: what covers are copies of, places for overlay layers
  *      ^ guest's root        over "/": nodev, idmapped in a user namespace; or the overlay of --cow
- *          /dev /proc ...    parents before children, whatever the order of the options
+ *          /dev /proc ...    mounts.c
  *
- * No name of the host is needed to attach the root, and "/" of the builder still leads to the host's files until
- * the barrier: pivot_root, after which the host's mounts are gone from the namespace. pivot_root can't leave an
- * initramfs; there the root already covers "/", whose ".." is itself, and chroot(2) into it leaves nothing below to
- * go back to; the other mounts are detached one by one. root_apply ends by proof: it enters its own namespace anew,
- * as someone would who comes from outside, and must stand in the guest's root. Never a plain chroot.
- *
- * A root may be hostile (ATTACKS.md C2: CVE-2025-31133, -52565, -52881, CVE-2026-41579, CVE-2021-30465). Mount
- * points are looked up once, from the root's descriptor, with RESOLVE_IN_ROOT, and mounted on by descriptor. The
- * guest's own mounts and everything in /dev, /proc and /sys take no symbolic link at all; another mount point may
- * have one on its way (/var/run), but not into these.
+ * No name of the host is needed to attach the root, and "/" of the builder still leads to the host's files
+ * until the barrier: pivot_root, after which the host's mounts are gone from the namespace. pivot_root can't
+ * leave an initramfs; there the root already covers "/", whose ".." is itself, and chroot(2) into it leaves
+ * nothing below to go back to; the other mounts are detached one by one. root_apply ends by proof: it enters
+ * its own namespace anew, as someone would who comes from outside, and must stand in the guest's root. Never
+ * a plain chroot.
  *
  * The builder works with fsuid and fsgid = the guest's root: what it makes belongs to the guest.
  */
@@ -36,20 +33,12 @@
 #include <sys/statvfs.h>
 #include <linux/capability.h>
 
-static const char *const own_mounts[] = { "/dev", "/proc", "/sys" };
-
-static bool is_below(const char *path, const char *dir)
-{
-	size_t n = strlen(dir);
-
-	return strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0');
-}
-
 static bool is_host_tree(const struct plan *p) { return !p->root.dir; }
 
 /* ---- parsing ---- */
 
-/* The next field of "a:b\:c:d", unescaped, in memory of its own; *s goes behind it, or becomes NULL at the end. */
+/* The next field of "a:b\:c:d", unescaped, in memory of its own; *s goes behind it, or becomes NULL at the
+ * end. */
 static char *next_field(const char **s)
 {
 	char *out = xmalloc(strlen(*s) + 1), *o = out;
@@ -97,8 +86,10 @@ static const char *normalise(char *path)
 static const char *parse_bind_opts(char *opts, unsigned *flags)
 {
 	static const struct { const char *word; unsigned set, clear; } words[] = {
-		{ "ro", BIND_RO, 0 }, { "rw", 0, BIND_RO }, { "noexec", BIND_NOEXEC, 0 }, { "exec", 0, BIND_NOEXEC },
-		{ "suid", BIND_SUID, 0 }, { "idmap", BIND_IDMAP, 0 }, { "norec", BIND_NOREC, 0 }, { "try", BIND_TRY, 0 },
+		{ "ro", BIND_RO, 0 }, { "rw", 0, BIND_RO },
+		{ "noexec", BIND_NOEXEC, 0 }, { "exec", 0, BIND_NOEXEC },
+		{ "suid", BIND_SUID, 0 }, { "idmap", BIND_IDMAP, 0 },
+		{ "norec", BIND_NOREC, 0 }, { "try", BIND_TRY, 0 },
 	};
 	unsigned set = 0, cleared = 0;
 	char *rest = opts;
@@ -235,7 +226,7 @@ const char *root_parse_device(struct root *r, const char *arg)
 		opt = next_field(&s);
 	d.ro = opt && strcmp(opt, "ro") == 0;
 	why = s || (opt && !d.ro) ? "not PATH or PATH:ro" : normalise(d.path);
-	if (!why && (!is_below(d.path, "/dev") || strcmp(d.path, "/dev") == 0))
+	if (!why && strncmp(d.path, "/dev/", 5) != 0)
 		why = "the path must be below /dev";
 	free(opt);
 	if (why) {
@@ -274,8 +265,9 @@ const char *root_parse_disk(struct root *r, const char *arg)
 
 /* ---- checks, as the caller ---- */
 
-/* On disk the guest's ids are 0.. (idmapped, or no user namespace): a setuid file made in the guest is a real one for
- * whoever can reach it. A directory that only its owner may pass, here or above, keeps others away. */
+/* On disk the guest's ids are 0.. (idmapped, or no user namespace): a setuid file made in the guest is a
+ * real one for whoever can reach it. A directory that only its owner may pass, here or above, keeps others
+ * away. */
 static void warn_if_reachable(const char *flag, const char *name, int dir_fd)
 {
 	int fd = dup(dir_fd), parent;
@@ -293,8 +285,8 @@ static void warn_if_reachable(const char *flag, const char *name, int dir_fd)
 	}
 	close_fd(&fd);
 	if (!closed)
-		note("%s %s: others can reach it: a setuid file made in the guest is one on the host (chmod 700 it or a "
-		     "directory above)", flag, quote(name));
+		note("%s %s: others can reach it: a setuid file made in the guest is one on the host "
+		     "(chmod 700 it or a directory above)", flag, quote(name));
 }
 
 static void check_dir(struct plan *p)
@@ -329,7 +321,7 @@ static void check_binds(struct plan *p)
 		b->src_fd = open(b->src, O_PATH | O_CLOEXEC);
 		if (b->src_fd < 0 && !(errno == ENOENT && (b->flags & BIND_TRY)))
 			die_sys("--bind %s: open", quote(b->src));
-		if (b->src_fd >= 0 && (b->flags & BIND_IDMAP) && !(b->flags & BIND_RO) && p->context.userns == YES)
+		if (b->src_fd >= 0 && (b->flags & (BIND_IDMAP | BIND_RO)) == BIND_IDMAP && p->context.userns == YES)
 			warn_if_reachable("--bind", b->src, b->src_fd);
 		for (size_t j = 0; j < i; j++)
 			if (strcmp(r->bind[j].dst, b->dst) == 0)
@@ -435,317 +427,6 @@ void root_take(struct build *b)
 		die_sys("copy the mount of the guest's cgroup");
 }
 
-/* ---- the mounts in the guest's tree ---- */
-
-enum kind { DEV, PROC, SYS, TMPFS, BIND };
-struct point {
-	enum kind kind;
-	const char *dst;
-	bool given;                     /* by the caller: must be there; a default one may be missing */
-	unsigned rank;
-	const struct tmpfs *tmpfs;
-	const struct bind *bind;
-	int tree_fd;                    /* BIND */
-};
-
-struct tree {                           /* the guest's root while it is built */
-	int fd;
-	struct stat st;
-	bool cow;                       /* missing mount points are made */
-	dev_t *own; size_t n_own;       /* tmpfs of the guest's own: mount points are made there too */
-	int blank_fd;                   /* the scratch tmpfs */
-	unsigned n_stacked;             /* mounts over "/" that are not the guest's root */
-	int dev_fd, pts_fd;
-};
-
-static const struct tmpfs default_tmpfs[] = {
-	{ .dst = (char *)"/tmp", .mode = 01777 }, { .dst = (char *)"/run", .mode = 0755 },
-	{ .dst = (char *)"/run/lock", .mode = 01777 }, { .dst = (char *)"/dev/shm", .mode = 01777 },
-};
-
-static unsigned depth_of(const char *path)
-{
-	unsigned n = 0;
-
-	for (; *path; path++)
-		n += *path == '/';
-	return n;
-}
-
-static void add_point(struct point *points, size_t *n, struct point new)
-{
-	size_t at = *n;
-
-	for (size_t i = 0; i < *n; i++)
-		if (strcmp(points[i].dst, new.dst) == 0)
-			return;         /* the caller's are added first and replace the default of that name */
-	/* The guest's own before the caller's beside it, which a link in the root could lead there, to be covered. */
-	new.rank = depth_of(new.dst) * 2 + new.given;
-	while (at > 0 && points[at - 1].rank > new.rank) {
-		points[at] = points[at - 1];
-		at--;
-	}
-	points[at] = new;
-	(*n)++;
-}
-
-/* All mounts, parents before children. */
-static struct point *list_points(const struct build *b, size_t *n)
-{
-	const struct root *r = &b->plan->root;
-	size_t n_default = sizeof(default_tmpfs) / sizeof(default_tmpfs[0]);
-	struct point *points = xrealloc_array(NULL, r->n_bind + r->n_tmpfs + 3 + n_default, sizeof(*points));
-
-	*n = 0;
-	for (size_t i = 0; i < r->n_bind; i++)
-		add_point(points, n, (struct point){ .kind = BIND, .dst = r->bind[i].dst, .given = true,
-						     .bind = &r->bind[i], .tree_fd = b->trees.bind_fd[i] });
-	for (size_t i = 0; i < r->n_tmpfs; i++)
-		add_point(points, n, (struct point){ .kind = TMPFS, .dst = r->tmpfs[i].dst, .given = true,
-						     .tmpfs = &r->tmpfs[i] });
-	for (size_t i = 0; i < 3; i++)
-		add_point(points, n, (struct point){ .kind = DEV + i, .dst = own_mounts[i] });
-	for (size_t i = 0; i < n_default && !r->tmpfs_none; i++)
-		add_point(points, n, (struct point){ .kind = TMPFS, .dst = default_tmpfs[i].dst,
-						     .tmpfs = &default_tmpfs[i] });
-	return points;
-}
-
-static const char *flag_of(const struct point *pt)
-{
-	return !pt->given ? "the guest's own" : pt->kind == BIND ? "--bind" : "--tmpfs";
-}
-
-static bool in_own_mount(const char *dst)
-{
-	for (size_t i = 0; i < sizeof(own_mounts) / sizeof(own_mounts[0]); i++)
-		if (is_below(dst, own_mounts[i]))
-			return true;
-	return false;
-}
-
-static uint64_t resolve_flags(const struct point *pt)
-{
-	return !pt->given || in_own_mount(pt->dst) ? RESOLVE_NO_SYMLINKS : RESOLVE_NO_MAGICLINKS;
-}
-
-/* In the guest's tree. EAGAIN: something was renamed while a ".." was walked (openat2(2)), by a process of another
- * guest with the same root, say; only one that never stops makes this give up. */
-static int resolve(const struct tree *t, const char *path, uint64_t flags, uint64_t how)
-{
-	int fd = -1;
-
-	for (int i = 0; i < 1000; i++) {
-		fd = sys_openat2(t->fd, *path ? path : ".", flags | O_PATH | O_CLOEXEC, how | RESOLVE_IN_ROOT);
-		if (fd >= 0 || errno != EAGAIN)
-			break;
-	}
-	return fd;
-}
-
-/* Makes what is missing of a mount point: in the layer of --cow or in a tmpfs of the guest's own, never in a root. */
-static bool make_point(const struct tree *t, const struct point *pt, bool is_dir)
-{
-	char path[PATH_MAX];
-	bool made = false;
-
-	snprintf(path, sizeof(path), "%s", pt->dst);
-	for (char *s = path; s; ) {
-		char *name = s + 1, *next = strchr(name, '/');
-		struct stat st;
-		int r;
-
-		*s = '\0';
-		_cleanup_fd_ int dir = resolve(t, path, O_DIRECTORY, resolve_flags(pt));
-		*s = '/';
-		if (dir < 0 || fstat(dir, &st) < 0)
-			return false;
-		bool own = t->cow && st.st_dev == t->st.st_dev;
-		for (size_t i = 0; i < t->n_own; i++)
-			own |= st.st_dev == t->own[i];
-		if (next)
-			*next = '\0';
-		r = !own ? -1 : next || is_dir ? mkdirat(dir, name, 0755) : mknodat(dir, name, S_IFREG | 0644, 0);
-		made |= r == 0;
-		if (next)
-			*next = '/';
-		s = next;
-	}
-	return made;
-}
-
-/* The guest's root is mounted over our "/", so the kernel's name of something in it is its path in the guest. */
-static bool leads_into_own(int fd)
-{
-	char link[64], path[PATH_MAX];
-	ssize_t n;
-
-	snprintf(link, sizeof(link), "self/fd/%d", fd);
-	n = readlinkat(host_proc_fd(), link, path, sizeof(path) - 1);
-	if (n < 0)
-		die_sys("readlink /proc/%s", link);
-	path[n] = '\0';
-	return in_own_mount(path);
-}
-
-/* The mount point's descriptor; -1: a default one that the root doesn't have. */
-static int open_point(const struct tree *t, const struct point *pt, bool is_dir)
-{
-	uint64_t flags = is_dir ? O_DIRECTORY : 0;
-	int fd = resolve(t, pt->dst, flags, resolve_flags(pt));
-	struct stat st;
-
-	if (fd < 0 && errno == ENOENT && make_point(t, pt, is_dir))
-		fd = resolve(t, pt->dst, flags, resolve_flags(pt));
-	else if (fd < 0 && errno == ENOENT && !pt->given)
-		return -1;
-	if (fd < 0 && errno == ENOENT)
-		die("%s %s: the root has no such mount point (make it, or use --cow)", flag_of(pt), quote(pt->dst));
-	if (fd < 0 && errno == ELOOP)
-		die("%s %s: a symbolic link in the root stands there", flag_of(pt), quote(pt->dst));
-	if (fd < 0)
-		die_sys("%s %s: open the mount point", flag_of(pt), quote(pt->dst));
-	if (fstat(fd, &st) < 0)
-		die_sys("%s %s: stat the mount point", flag_of(pt), quote(pt->dst));
-	if (st.st_dev == t->st.st_dev && st.st_ino == t->st.st_ino)
-		die("%s %s: in the root this leads to /", flag_of(pt), quote(pt->dst));
-	if (pt->given && !in_own_mount(pt->dst) && leads_into_own(fd))
-		die("%s %s: in the root this leads into the guest's own /dev, /proc or /sys", flag_of(pt), quote(pt->dst));
-	return fd;
-}
-
-static dev_t device_of(int fd)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		die_sys("fstat");
-	return st.st_dev;
-}
-
-static int make_tmpfs(const struct tmpfs *t)
-{
-	char mode[16], size[24];
-	const struct mnt_opt opts[] = {
-		{ "mode", mode }, { t->size_bytes ? "size" : NULL, size }, { NULL, NULL },
-	};
-	int fd;
-
-	snprintf(mode, sizeof(mode), "%o", t->mode ? t->mode : 01777);
-	snprintf(size, sizeof(size), "%llu", (unsigned long long)t->size_bytes);
-	fd = mnt_new("tmpfs", opts, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
-	if (fd < 0)
-		die_sys("mount a tmpfs for %s", quote(t->dst));
-	return fd;
-}
-
-static void set_bind(const struct build *b, const struct bind *bind, int fd)
-{
-	struct compat_mount_attr a = { .attr_set = MOUNT_ATTR_NODEV, .propagation = MS_PRIVATE };
-
-	a.attr_set |= bind->flags & BIND_RO ? MOUNT_ATTR_RDONLY : 0;
-	a.attr_set |= bind->flags & BIND_NOEXEC ? MOUNT_ATTR_NOEXEC : 0;
-	a.attr_set |= bind->flags & BIND_SUID ? 0 : MOUNT_ATTR_NOSUID;
-	if ((bind->flags & BIND_IDMAP) && b->userns_fd >= 0) {
-		a.attr_set |= MOUNT_ATTR_IDMAP;
-		a.userns_fd = (uint64_t)b->userns_fd;
-	}
-	if (sys_mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &a) < 0) {
-		if (errno == EINVAL && (a.attr_set & MOUNT_ATTR_IDMAP))
-			die("--bind %s: idmap: its filesystem, or one below it (norec leaves those out), can't be idmapped "
-			    "on this kernel", quote(bind->src));
-		die_sys("--bind %s: set its mount up", quote(bind->src));
-	}
-}
-
-static void attach(int tree_fd, int at_fd, const struct point *pt)
-{
-	if (mnt_attach(tree_fd, at_fd, "") < 0)
-		die_sys("%s %s: mount", flag_of(pt), quote(pt->dst));
-}
-
-static void mount_bind(const struct build *b, struct tree *t, const struct point *pt)
-{
-	struct stat st;
-
-	if (pt->tree_fd < 0)
-		return;                 /* try, and not there */
-	if (fstat(pt->tree_fd, &st) < 0)
-		die_sys("--bind %s: stat", quote(pt->bind->src));
-	_cleanup_fd_ int at = open_point(t, pt, S_ISDIR(st.st_mode));
-	set_bind(b, pt->bind, pt->tree_fd);
-	attach(pt->tree_fd, at, pt);
-	close(pt->tree_fd);
-}
-
-static void mount_own(struct build *b, struct tree *t, const struct point *pt)
-{
-	_cleanup_fd_ int at = open_point(t, pt, true);
-	int fd;
-
-	if (at < 0)
-		return;
-	switch (pt->kind) {
-	case DEV:
-		fd = guestfs_dev(b);
-		break;
-	case PROC:
-		fd = guestfs_proc(b);
-		break;
-	case SYS:
-		fd = guestfs_sys(b);
-		break;
-	default:
-		fd = make_tmpfs(pt->tmpfs);
-		/* /run is ours, so its mount point for /run/lock is too. */
-		if (strcmp(pt->dst, "/run") == 0 && mkdirat(fd, "lock", 0755) < 0)
-			die_sys("make /run/lock");
-	}
-	attach(fd, at, pt);
-	if (pt->kind == TMPFS || pt->kind == DEV)
-		t->own[t->n_own++] = device_of(fd);
-	if (pt->kind == PROC) {
-		guestfs_cover_proc(b, fd, t->blank_fd);
-	} else if (pt->kind == SYS) {
-		guestfs_cover_sys(b, fd, t->blank_fd);
-	} else if (pt->kind == DEV) {
-		t->dev_fd = fd;
-		t->pts_fd = guestfs_pts(b);
-		if (mnt_attach(t->pts_fd, fd, "pts") < 0)
-			die_sys("mount the guest's /dev/pts");
-		return;                 /* kept open for the terminal */
-	}
-	close(fd);
-}
-
-static void mount_resolv(const struct build *b, const struct tree *t)
-{
-	if (b->trees.resolv_fd < 0)
-		return;
-	/* On the link itself: what it points to is in the /run that the guest doesn't see. */
-	_cleanup_fd_ int at = resolve(t, "etc/resolv.conf", O_NOFOLLOW, RESOLVE_NO_MAGICLINKS);
-	unsigned attr = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY;
-
-	if (at < 0 || mnt_set(b->trees.resolv_fd, attr, false) < 0 || mnt_attach(b->trees.resolv_fd, at, "") < 0)
-		die_sys("mount the host's resolv.conf");
-}
-
-static void mount_over(const struct build *b, const struct tree *t)
-{
-	for (size_t i = 0; i < b->n_over; i++) {
-		const struct overmount *o = &b->over[i];
-		_cleanup_fd_ int at = resolve(t, o->path, O_NOFOLLOW, RESOLVE_NO_SYMLINKS);
-		if (at < 0)
-			continue;
-		/* Itself a detached mount, or something in a mount of this namespace. */
-		if (mnt_attach(o->fd, at, "") == 0)
-			continue;
-		_cleanup_fd_ int tree = mnt_clone(o->fd, "", AT_SYMLINK_NOFOLLOW);
-		if (tree < 0 || mnt_set(tree, MOUNT_ATTR_RDONLY, false) < 0 || mnt_attach(tree, at, "") < 0)
-			die_sys("mount the guest's view on %s", o->path);
-	}
-}
-
 /* ---- the root itself ---- */
 
 struct search { unsigned dev_major, dev_minor; char *type; };
@@ -767,8 +448,8 @@ static _Noreturn void cannot_idmap(const struct build *b)
 
 	if (sys_statx(b->trees.root_fd, "", AT_EMPTY_PATH, 0, &st) == 0)
 		mnt_each(find_type, &(struct search){ st.dev_major, st.dev_minor, type });
-	die("--root %s: %s can't be idmapped on this kernel, which --userns yes needs; --userns no does without",
-	    quote(b->plan->root.dir), type);
+	die("--root %s: %s can't be idmapped on this kernel, which --userns yes needs; "
+	    "--userns no does without", quote(b->plan->root.dir), type);
 }
 
 static struct compat_mount_attr root_attr(const struct build *b)
@@ -810,23 +491,24 @@ static void replant(const struct build *b, const struct tree *from, const struct
 		    const char *type)
 {
 	struct compat_mount_attr a = root_attr(b);
-	_cleanup_fd_ int old = resolve(from, path, 0, RESOLVE_NO_SYMLINKS), at = resolve(to, path, 0, RESOLVE_NO_SYMLINKS);
+	_cleanup_fd_ int old = mounts_resolve(from, path, 0, RESOLVE_NO_SYMLINKS);
+	_cleanup_fd_ int at = mounts_resolve(to, path, 0, RESOLVE_NO_SYMLINKS);
 	_cleanup_fd_ int fd = old < 0 ? -1 : mnt_clone(old, "", 0);
 
 	if (fd >= 0 && sys_mount_setattr(fd, "", AT_EMPTY_PATH, &a) < 0) {
 		a.attr_set &= ~(uint64_t)MOUNT_ATTR_IDMAP;
 		if (errno != EINVAL || sys_mount_setattr(fd, "", AT_EMPTY_PATH, &a) < 0)
 			die_sys("--root %s: set %s up", quote(b->plan->root.dir), quote(path));
-		note("--root %s: %s can't be idmapped (%s): its files are nobody's in the guest", quote(b->plan->root.dir),
-		     quote(path), type);
+		note("--root %s: %s can't be idmapped (%s): its files are nobody's in the guest",
+		     quote(b->plan->root.dir), quote(path), type);
 	}
 	if (fd < 0 || at < 0 || mnt_attach(fd, at, "") < 0)
 		die_sys("--root %s: mount %s", quote(b->plan->root.dir), quote(path));
 }
 
-/* The kernel idmaps a tree of mounts as a whole or not at all. If one refuses: one by one. The root itself must; what
- * is mounted below it and refuses is there with the owners that it has, which is nobody to the guest; but where the
- * guest has mounts of its own, a /proc left there by chroot(8) say, is passed over. */
+/* The kernel idmaps a tree of mounts as a whole or not at all. If one refuses: one by one. The root itself
+ * must; what is mounted below it and refuses is there with the owners that it has, which is nobody to the
+ * guest; but where the guest has mounts of its own, a /proc left there by chroot(8) say, is passed over. */
 static void idmap_singly(struct build *b, struct tree *t)
 {
 	struct compat_mount_attr a = root_attr(b);
@@ -849,12 +531,13 @@ static void idmap_singly(struct build *b, struct tree *t)
 	if (mnt_attach(t->fd, AT_FDCWD, "/") < 0)
 		die_sys("--root %s: mount it", quote(b->plan->root.dir));
 	for (size_t i = 1; i < l.n; i++)
-		if (!in_own_mount(l.paths[i]))
+		if (!mounts_in_own(l.paths[i]))
 			replant(b, &whole, t, l.paths[i], l.types[i]);
 }
 
-/* A read-only tmpfs with the empty file and directory that covers are copies of. Over any directory of the host's tree
- * (in this namespace), rather than over its "/": there it would be in the way when the tree is detached. */
+/* A read-only tmpfs with the empty file and directory that covers are copies of. Over any directory of the
+ * host's tree (in this namespace), rather than over its "/": there it would be in the way when the tree is
+ * detached. */
 static void mount_scratch(struct tree *t)
 {
 	static const struct mnt_opt opts[] = { { "mode", "555" }, { "size", "64k" }, { NULL, NULL } };
@@ -913,8 +596,8 @@ static bool find_leftover(const struct mnt_line *line, void *arg)
 	return true;
 }
 
-/* In an initramfs "/" can't be pivoted. The guest's root stands on it already; what is mounted elsewhere could not be
- * reached, but would keep the host's devices busy. */
+/* In an initramfs "/" can't be pivoted. The guest's root stands on it already; what is mounted elsewhere
+ * could not be reached, but would keep the host's devices busy. */
 static void cover_rootfs(const struct tree *t)
 {
 	struct leftover l = { .n = 0 };
@@ -951,7 +634,8 @@ static void raise_barrier(const struct tree *t)
 	} else {
 		die_sys("pivot_root");
 	}
-	/* Whoever enters this namespace must come out in the guest's root; a vrun in a chroot would fail here. */
+	/* Whoever enters this namespace must come out in the guest's root; a vrun in a chroot would fail
+	 * here. */
 	if (setns(ns, CLONE_NEWNS) < 0)
 		die_sys("setns to the guest's mount namespace");
 	_cleanup_fd_ int top = open("/", O_PATH | O_CLOEXEC);
@@ -959,7 +643,8 @@ static void raise_barrier(const struct tree *t)
 		die("the barrier doesn't hold: vrun itself runs in a chroot, so there is a tree above the guest's");
 }
 
-/* From here the builder's files are the guest's. setfsuid takes the capabilities over files away; they come back. */
+/* From here the builder's files are the guest's. setfsuid takes the capabilities over files away; they come
+ * back. */
 static void become_guest_owner(uint32_t id_base)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -983,26 +668,13 @@ static void become_guest_owner(uint32_t id_base)
 void root_apply(struct build *b)
 {
 	struct tree t = { .fd = -1, .dev_fd = -1, .pts_fd = -1 };
-	struct point *points;
-	size_t n;
 
 	/* Or mounts and unmounts made here would be made on the host. */
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		die_sys("make the mounts private");
 	become_guest_owner(b->id_base);
 	plant_root(b, &t);
-	mount_resolv(b, &t);
-	points = list_points(b, &n);
-	t.own = xrealloc_array(NULL, n, sizeof(*t.own));
-	for (size_t i = 0; i < n; i++) {
-		if (points[i].kind == BIND)
-			mount_bind(b, &t, &points[i]);
-		else
-			mount_own(b, &t, &points[i]);
-	}
-	free(points);
-	free(t.own);
-	mount_over(b, &t);
+	mounts_apply(b, &t);
 	b->pty_master_fd = b->pty_slave_fd = -1;
 	if (b->want_pty) {
 		if (t.pts_fd < 0)       /* a root without /dev: the terminal has no name, but works */
@@ -1012,8 +684,8 @@ void root_apply(struct build *b)
 	raise_barrier(&t);
 }
 
-/* After pivot_root this changes nothing; in an initramfs init still stands on the covered rootfs, and ".." of "/"
- * is what is mounted over it. */
+/* After pivot_root this changes nothing; in an initramfs init still stands on the covered rootfs, and ".."
+ * of "/" is what is mounted over it. */
 void root_enter(void)
 {
 	if (chroot("/..") < 0 || chdir("/") < 0)
@@ -1025,7 +697,8 @@ void root_enter(void)
 static int enter_dir(const char *path)
 {
 	/* Not through /proc/self/fd or /proc/PID/cwd: these lead where no path leads (CVE-2024-21626). */
-	_cleanup_fd_ int fd = sys_openat2(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC, RESOLVE_NO_MAGICLINKS);
+	_cleanup_fd_ int fd = sys_openat2(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC,
+					  RESOLVE_NO_MAGICLINKS);
 
 	return fd < 0 ? -1 : fchdir(fd);
 }

@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #define VRUN_VERSION "0.1"
@@ -349,7 +350,22 @@ uint64_t mnt_id(int fd);
 struct mnt_line { uint64_t id, parent; unsigned dev_major, dev_minor; char *path, *type; };
 void mnt_each(bool (*f)(const struct mnt_line *line, void *arg), void *arg);
 
-/* ---- guestfs.c: the guest's own /dev, /proc and /sys; called by root.c alone ---- */
+/* ---- mounts.c: what is mounted in the guest's tree, and where it may be; called by root.c alone ---- */
+struct tree {                           /* the guest's root while it is built */
+	int fd;
+	struct stat st;
+	bool cow;                       /* missing mount points are made */
+	dev_t *own; size_t n_own;       /* tmpfs of the guest's own: mount points are made there too */
+	int blank_fd;                   /* the scratch tmpfs: an empty file and an empty directory to cover with */
+	unsigned n_stacked;             /* mounts over "/" that are not the guest's root */
+	int dev_fd, pts_fd;             /* -1: a root without /dev */
+};
+void mounts_apply(struct build *b, struct tree *t);
+/* An O_PATH descriptor in the guest's tree; `how`: RESOLVE_* beside RESOLVE_IN_ROOT. -1. */
+int mounts_resolve(const struct tree *t, const char *path, uint64_t flags, uint64_t how);
+bool mounts_in_own(const char *path);   /* /dev, /proc, /sys, or below them? */
+
+/* ---- guestfs.c: the guest's own /dev, /proc and /sys; called by mounts.c ---- */
 int guestfs_dev(const struct build *b);         /* each: a detached mount, filled */
 int guestfs_pts(const struct build *b);
 int guestfs_proc(const struct build *b);

@@ -2,13 +2,13 @@
 /*
  * escape: ways out of a root directory, one a run. Runs as root inside; static.
  *
- *	escape WAY MARKER SECRET [ARG]
+ * *       escape WAY MARKER SECRET [ARG]
  *
- * MARKER is the absolute path of a file outside that holds SECRET; the way has worked if that text is read. Exit
- * status 0: out. 1: held. 2: a way that isn't known, or its preparation failed. What happened is on stdout.
- * `escape serve NAME` is the accomplice outside: it hands its root directory to whoever connects to the abstract
- * socket NAME. `escape pivot-here DIR WAY...` makes DIR the root by bind and pivot_root, but drops nothing: the
- * place where ways are shown to work that a chroot alone would stop.
+ * MARKER is the absolute path of a file outside that holds SECRET; the way has worked if that text is read.
+ * Exit status 0: out. 1: held. 2: a way that isn't known, or its preparation failed. What happened is on
+ * stdout. `escape serve NAME` is the accomplice outside: it hands its root directory to whoever connects to
+ * the abstract socket NAME. `escape pivot-here DIR WAY...` makes DIR the root by bind and pivot_root, but
+ * drops nothing: the place where ways are shown to work that a chroot alone would stop.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -145,7 +145,8 @@ static int way_unix_fd(void)
 	return climb("a directory handed over by a process outside");
 }
 
-/* ARG: a directory; someone outside renames it out of the root once ARG/ready is there, and then makes /moved. */
+/* ARG: a directory; someone outside renames it out of the root once ARG/ready is there, and then makes
+ * /moved. */
 static int way_moved(void)
 {
 	if (chdir(arg) < 0 || close(open("ready", O_CREAT | O_WRONLY, 0644)) < 0) {
@@ -321,8 +322,10 @@ static int way_old_node(void)
 static const struct { const char *name; int (*run)(void); } ways[] = {
 	{ "chroot", way_chroot }, { "fchdir", way_fchdir }, { "double-chroot", way_double_chroot },
 	{ "leaked-fd", way_leaked_fd }, { "unix-fd", way_unix_fd }, { "moved", way_moved },
-	{ "proc-root", way_proc_root }, { "ptrace", way_ptrace }, { "kill", way_kill }, { "setns", way_setns }, { "umount", way_umount },
-	{ "move-mount", way_move_mount }, { "pivot-root", way_pivot_root }, { "open-tree", way_open_tree }, { "fsopen", way_fsopen },
+	{ "proc-root", way_proc_root }, { "ptrace", way_ptrace }, { "kill", way_kill }, { "setns", way_setns },
+	{ "umount", way_umount },
+	{ "move-mount", way_move_mount }, { "pivot-root", way_pivot_root }, { "open-tree", way_open_tree },
+	{ "fsopen", way_fsopen },
 	{ "nested-userns", way_nested_userns }, { "handle", way_handle }, { "mknod", way_mknod },
 	{ "old-node", way_old_node },
 };
