@@ -398,12 +398,15 @@ static void status_exit(struct supervisor *s, int status)
 	struct usage u;
 
 	cgroup_refresh(&s->cg);         /* --set may have made v1 directories since */
+	/* Thirty files to read: not for a short command that nobody asked about and nothing limited. */
+	if (s->status_fd < 0 && !s->cg.n_v1 && faccessat(s->cg.dir_fd, "memory.events", F_OK, 0) < 0)
+		return;
 	limits_usage(&s->cg, &u);
-	if (u.oom_kills != ABSENT && u.oom_kills > 0)
+	if (u.oom_kills != ABSENT && u.oom_kills > 0) {
 		note("%s: %llu process%s killed for want of memory (--memory)", s->cg.name,
 		     (unsigned long long)u.oom_kills, u.oom_kills == 1 ? " was" : "es were");
-	if (u.oom_kills != ABSENT && u.oom_kills > 0)
 		supervise_helper(s, "oom", true);
+	}
 	if (s->status_fd < 0)
 		return;
 	usage_text(&u, net_counters(s->cg.dir_fd, &net) ? &net : NULL, text, sizeof(text));
