@@ -816,6 +816,7 @@ void procvirt_open(const struct plan *p, const struct cgroup *cg, struct view *v
 	v->mount_fd = fuse_mount(&v->device_fd, &what);
 	if (v->mount_fd < 0)
 		open_failed(pv, v, what);
+	procvirt_serve(v);              /* the kernel's INIT waits already: the builder needn't */
 	if (v->virt & VIRT_LOAD)
 		start_load(v);
 }
