@@ -798,6 +798,11 @@ void procvirt_open(const struct plan *p, const struct cgroup *cg, struct view *v
 	const struct procvirt *pv = &p->procvirt;
 	const char *what;
 
+	procvirt_close(v);              /* of the guest before the restart */
+	for (size_t i = 0; i < VIEW_FILES; i++) {
+		free(generations[i].text);
+		generations[i] = (struct generation){ 0 };
+	}
 	*v = (struct view){ .virt = pv->virt, .device_fd = -1, .mount_fd = -1, .stats_fd = -1, .load_fd = -1,
 			    .payload_fd = -1, .tasks_fd = -1, .memory = { -1, false }, .cpu = { -1, false }, .cpuset = { -1, false },
 			    .io = { -1, false } };
