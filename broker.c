@@ -9,8 +9,8 @@
  * What keeps this safe, as seccomp_unotify(2) demands:
  *  - Memory of the guest is copied once. Only after that copy NOTIF_ID_VALID tells that the caller is still the
  *    one who waits (its pid may have been given to another), and only the copy is looked at from there on.
- *  - A call is never let through (CONTINUE) on the ground of something that was read: the guest would change it
- *    in between. It is done here, or refused.
+ *  - Nothing is granted by letting a call through (CONTINUE): the guest would change in between what was read.
+ *    It is done here, refused, or left to the kernel and the caller's own rights.
  *  - The broker is root, so every check that the kernel would make of the caller is made here: sethostname wants
  *    the guest's root, and a socket is made with the caller's user, group and capabilities.
  *
@@ -36,7 +36,9 @@
 
 #define BIT(cap) (UINT64_C(1) << (cap))
 enum { UTS_LEN_MAX = 64 };              /* __NEW_UTS_LEN */
-enum { ANSWERED = -1 };                 /* from a handler: ADDFD has sent the answer */
+/* From a handler, beside 0 and an errno: ADDFD has sent the answer; or the kernel shall do the call. The latter
+ * grants nothing: it asks the caller for all that it would have asked without vrun, whatever memory says by then. */
+enum { ANSWERED = -1, LET_THROUGH = -2 };
 
 struct request {
 	const struct broker *broker;
@@ -74,7 +76,17 @@ static int guest_write(const struct request *q, uint64_t address, const void *bu
 	return process_vm_writev((pid_t)q->notif->pid, &here, 1, &there, 1, 0) == (ssize_t)len ? 0 : EFAULT;
 }
 
-struct caller { uid_t euid; gid_t egid; uint64_t effective; };
+struct caller { uid_t euid; gid_t egid; uint64_t effective; int guest_pid; };
+
+/* The last number of "NStgid:\t4711\t12\n", which is the process id in the guest; -1 if there is none. */
+static int innermost_pid(const char *text)
+{
+	const char *line = strstr(text, "\nNStgid:"), *end = line ? strchr(line + 1, '\n') : NULL;
+
+	while (end && end > line && *end != '\t')
+		end--;
+	return end && end > line ? atoi(end) : -1;
+}
 
 /* From the text of /proc/PID/status (proc_pid_status(5)): ids as the host has them, effective capabilities. */
 static bool parse_status(const char *text, struct caller *c)
@@ -92,6 +104,7 @@ static bool parse_status(const char *text, struct caller *c)
 	if (!eff || sscanf(eff, "\nCapEff: %llx", &caps) != 1)
 		return false;
 	c->effective = caps;
+	c->guest_pid = innermost_pid(text);
 	return true;
 }
 
@@ -148,9 +161,17 @@ static struct view view;
 static size_t (*fill_sysinfo)(struct view *, void *, bool);
 static void (*bind_source)(const struct net_state *, int, int);
 
-/* ---- handlers: 0, ANSWERED or an errno ---- */
+/* ---- handlers: 0, ANSWERED, LET_THROUGH or an errno ---- */
 
-/* Linux-VServer's set_utsname: capable(CAP_SYS_ADMIN) stands for being the guest's root. */
+/*
+ * A ccap of Linux-VServer's stands in for a capability that the process has and its context has not. In a guest of
+ * vrun such a capability isn't even in the bound: being the guest's root takes its place.
+ */
+static bool is_granted(const struct request *q, const struct caller *c, unsigned ccap)
+{
+	return q->broker->ccap & ccap && c->euid == q->broker->id_base;
+}
+
 static int set_uts_name(struct request *q, int (*set)(const char *, size_t))
 {
 	int64_t len = (int32_t)q->arg[1];
@@ -160,7 +181,7 @@ static int set_uts_name(struct request *q, int (*set)(const char *, size_t))
 
 	if (err)
 		return err;
-	if (!(q->broker->ccap & CCAP_SET_UTSNAME) || c.euid != q->broker->id_base)
+	if (!is_granted(q, &c, CCAP_SET_UTSNAME))
 		return EPERM;
 	if (len < 0 || len > UTS_LEN_MAX)
 		return EINVAL;
@@ -178,6 +199,76 @@ static int on_sethostname(struct request *q)
 static int on_setdomainname(struct request *q)
 {
 	return set_uts_name(q, setdomainname);
+}
+
+enum { SYSLOG_READ_ALL = 3, SYSLOG_SIZE_UNREAD = 9, SYSLOG_SIZE_BUFFER = 10, LOG_MAX_BYTES = 4 << 20 };
+
+/* dmesg, not klogd: what takes messages away from the host's logger, or changes its console, stays refused. */
+static int on_syslog(struct request *q)
+{
+	int type = (int)q->arg[0], len = (int)q->arg[2], err;
+	struct caller c;
+	char *text;
+
+	err = read_caller(q, &c);
+	if (err)
+		return err;
+	if (!is_granted(q, &c, CCAP_SYSLOG))
+		return EPERM;
+	if (type == SYSLOG_SIZE_UNREAD || type == SYSLOG_SIZE_BUFFER) {
+		q->value = syscall(__NR_syslog, type, NULL, 0);
+		return q->value < 0 ? errno : 0;
+	}
+	if (type != SYSLOG_READ_ALL)
+		return EPERM;
+	if (len < 0)
+		return EINVAL;
+	len = len < LOG_MAX_BYTES ? len : LOG_MAX_BYTES;
+	text = xmalloc((size_t)len + 1);
+	q->value = syscall(__NR_syslog, type, text, len);
+	err = q->value < 0 ? errno : guest_write(q, q->arg[1], text, (size_t)q->value);
+	free(text);
+	return err;
+}
+
+/*
+ * The caller's own limits only; others' are left to the kernel, and so are callers other than root. The number is
+ * the caller's while it waits. Should it be killed and its number given away within this moment, a stranger would
+ * get the limits: prlimit(2) takes no pidfd.
+ */
+static int set_limit(struct request *q, int64_t pid, uint64_t resource, const uint64_t limit[2], uint64_t old_address)
+{
+	uint64_t old[2];
+	struct caller c;
+	int err = read_caller(q, &c);
+
+	if (err)
+		return err;
+	if (!is_granted(q, &c, CCAP_SET_RLIMIT) || (pid != 0 && pid != c.guest_pid))
+		return LET_THROUGH;
+	if (syscall(__NR_prlimit64, (pid_t)q->notif->pid, (unsigned)resource, limit, old) < 0)
+		return errno;
+	return old_address ? guest_write(q, old_address, old, sizeof(old)) : 0;
+}
+
+static int on_prlimit(struct request *q)
+{
+	uint64_t limit[2];
+	int err = guest_read(q, q->arg[2], limit, sizeof(limit));
+
+	return err ? err : set_limit(q, (int32_t)q->arg[0], q->arg[1], limit, q->arg[3]);
+}
+
+static int on_setrlimit(struct request *q)
+{
+	uint64_t limit[2];
+	uint32_t narrow[2];
+	bool is_narrow = q->notif->data.arch != COMPAT_AUDIT_NATIVE || sizeof(long) == 4;
+	int err = guest_read(q, q->arg[1], is_narrow ? (void *)narrow : limit, is_narrow ? sizeof(narrow) : sizeof(limit));
+
+	for (int i = 0; is_narrow && !err && i < 2; i++)
+		limit[i] = narrow[i] == UINT32_MAX ? UINT64_MAX : narrow[i];    /* RLIM_INFINITY of either width */
+	return err ? err : set_limit(q, 0, q->arg[0], limit, 0);
 }
 
 static int on_sysinfo(struct request *q)
@@ -292,6 +383,9 @@ static const struct handler {
 } handlers[] = {
 	{ __NR_sethostname, COMPAT_NR32(74, 74), on_sethostname },
 	{ __NR_setdomainname, COMPAT_NR32(121, 121), on_setdomainname },
+	{ __NR_syslog, COMPAT_NR32(103, 103), on_syslog },
+	{ __NR_setrlimit, COMPAT_NR32(75, 75), on_setrlimit },
+	{ __NR_prlimit64, COMPAT_NR32(340, 369), on_prlimit },
 	{ __NR_socketcall, COMPAT_NR32(102, -1), on_socketcall },
 	{ __NR_socket, COMPAT_NR32(359, 281), on_socket },
 	{ __NR_sysinfo, COMPAT_NR32(116, 116), on_sysinfo },
@@ -322,8 +416,10 @@ static void answer(const struct broker *b, const struct seccomp_notif *notif)
 
 	if (err == ANSWERED)
 		return;
+	if (err == LET_THROUGH)
+		reply.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
 	reply.val = err ? 0 : q.value;
-	reply.error = -err;
+	reply.error = err == LET_THROUGH ? 0 : -err;
 	/* ENOENT: killed, or interrupted, meanwhile. Nobody waits for this answer. */
 	if (ioctl(b->listener_fd, SECCOMP_IOCTL_NOTIF_SEND, &reply) < 0 && errno != ENOENT)
 		die_sys("broker: answer");
@@ -368,12 +464,15 @@ static void close_rest(const struct broker *b)
 
 /*
  * Kept: SYS_ADMIN for sethostname, SYS_PTRACE for the guest's memory, SETUID and SETGID to become a caller, and,
- * for raw ICMP, and for a guest whose capabilities are the host's, the one that socket(2) asks for.
+ * for raw ICMP, and for a guest whose capabilities are the host's, the one that socket(2) asks for; and what a ccap
+ * stands for.
  */
 static void drop_rest(const struct broker *b)
 {
 	uint64_t kept = BIT(CAP_SYS_ADMIN) | BIT(CAP_SYS_PTRACE) | BIT(CAP_SETUID) | BIT(CAP_SETGID) |
-			(b->id_base && !(b->ccap & CCAP_RAW_ICMP) ? 0 : BIT(CAP_NET_RAW));
+			(b->id_base && !(b->ccap & CCAP_RAW_ICMP) ? 0 : BIT(CAP_NET_RAW)) |
+			(b->ccap & CCAP_SYSLOG ? BIT(CAP_SYSLOG) : 0) |
+			(b->ccap & CCAP_SET_RLIMIT ? BIT(CAP_SYS_RESOURCE) : 0);
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[2] = { 0 };
 

@@ -247,18 +247,19 @@ const char *caps_name(int cap)
 static const struct {
 	const char *name;
 	uint64_t bit;
+	int needs;                      /* with which the broker acts; -1: nothing that vrun may lack */
 	const char *why_not;            /* NULL: can be had */
 } ccaps[] = {
-	{ "set_utsname", CCAP_SET_UTSNAME, NULL },
-	{ "raw_icmp", CCAP_RAW_ICMP, NULL },
-	{ "multicast", CCAP_MULTICAST, NULL },
-	{ "syslog", CCAP_SYSLOG, "this vrun has no broker for syslog(2)" },
-	{ "secure_mount", CCAP_SECURE_MOUNT, "this vrun has no broker for mount(2)" },
-	{ "set_rlimit", CCAP_SET_RLIMIT, "this vrun has no broker for prlimit(2)" },
-	{ "userns", CCAP_USERNS, NULL },
-	{ "oom_adjust", CCAP_OOM_ADJUST, "the kernel checks CAP_SYS_RESOURCE of the host in a write to /proc, "
+	{ "set_utsname", CCAP_SET_UTSNAME, -1, NULL },
+	{ "raw_icmp", CCAP_RAW_ICMP, -1, NULL },
+	{ "multicast", CCAP_MULTICAST, -1, NULL },
+	{ "syslog", CCAP_SYSLOG, CAP_SYSLOG, NULL },
+	{ "secure_mount", CCAP_SECURE_MOUNT, -1, "this vrun has no broker for mount(2)" },
+	{ "set_rlimit", CCAP_SET_RLIMIT, CAP_SYS_RESOURCE, NULL },
+	{ "userns", CCAP_USERNS, -1, NULL },
+	{ "oom_adjust", CCAP_OOM_ADJUST, -1, "the kernel checks CAP_SYS_RESOURCE of the host in a write to /proc, "
 	  "which can't be brokered" },
-	{ "quota_ctl", CCAP_QUOTA_CTL, "this vrun has no broker for quotactl(2)" },
+	{ "quota_ctl", CCAP_QUOTA_CTL, -1, "this vrun has no broker for quotactl(2)" },
 };
 
 const char *caps_parse_ccap(uint64_t *mask, const char *arg)
@@ -358,14 +359,27 @@ static void check_cap_lists(const struct plan *p)
 		    caps_name(first_cap(r->cap_add & ~(mine.permitted & own_bounding_set()))));
 }
 
+static void check_ccaps(const struct plan *p)
+{
+	struct sets mine;
+
+	sets_read(&mine);
+	for (size_t i = 0; i < sizeof(ccaps) / sizeof(*ccaps); i++) {
+		if (!(p->rights.ccap & ccaps[i].bit))
+			continue;
+		if (ccaps[i].why_not)
+			die("--ccap %s: %s", ccaps[i].name, ccaps[i].why_not);
+		if (ccaps[i].needs >= 0 && caps_privileged() && !(mine.permitted & BIT(ccaps[i].needs)))
+			die("--ccap %s: vrun itself doesn't have CAP_%s", ccaps[i].name, caps_name(ccaps[i].needs));
+	}
+	if (p->rights.ccap & CCAP_SET_UTSNAME && p->context.share & NS_UTS)
+		die("--ccap set_utsname: with --share uts it would set the host's name");
+}
+
 void caps_check(struct plan *p)
 {
 	check_cap_lists(p);
-	for (size_t i = 0; i < sizeof(ccaps) / sizeof(*ccaps); i++)
-		if (p->rights.ccap & ccaps[i].bit && ccaps[i].why_not)
-			die("--ccap %s: %s", ccaps[i].name, ccaps[i].why_not);
-	if (p->rights.ccap & CCAP_SET_UTSNAME && p->context.share & NS_UTS)
-		die("--ccap set_utsname: with --share uts it would set the host's name");
+	check_ccaps(p);
 	for (size_t i = 0; i < p->rights.env.n; i++)
 		if (p->rights.env.v[i][0] == '\0' || p->rights.env.v[i][0] == '=')
 			die_usage("--env %s: a variable has a name", quote(p->rights.env.v[i]));

@@ -161,6 +161,9 @@ enum { FSCONFIG_SET_FLAG, FSCONFIG_SET_STRING, FSCONFIG_SET_BINARY, FSCONFIG_SET
 #ifndef __NR_sysfs
 #define __NR_sysfs -1
 #endif
+#ifndef __NR_setrlimit
+#define __NR_setrlimit -1                       /* newer architectures have prlimit64 alone */
+#endif
 #ifndef __NR_socketcall
 #define __NR_socketcall -1
 #endif

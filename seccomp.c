@@ -76,6 +76,9 @@ struct rule {
 	{ CALL(name, i386, arm), arg, mask, mask ? 1 : 0, mask, err, NO_USERNS, NO_CAP, 0, why }
 #define BROKER(name, i386, arm, ccap, why) \
 	{ CALL(name, i386, arm), ANY, 0, 0, 0, 0, CCAP_ONLY, NO_CAP, ccap, why }
+/* Low 32 bits that are 0 of a pointer that isn't NULL: the kernel decides, without the ccap. */
+#define BROKER_IF_SET(name, i386, arm, arg, ccap, why) \
+	{ CALL(name, i386, arm), arg, UINT32_MAX, 1, UINT32_MAX, 0, CCAP_ONLY, NO_CAP, ccap, why }
 #define BROKER_SOCKETCALL(number, why) \
 	{ CALL(socketcall, 102, NONE), 0, UINT32_MAX, number, number, 0, IP_LAYER, NO_CAP, 0, why }
 
@@ -99,7 +102,13 @@ struct rule {
 #define USERNS "in a user namespace of its own guest root would have all capabilities, and could mount"
 #define PROJECT "changes a file's project, which is what disk limits go by"
 
+/* Of one call's rows the first that matches decides. */
 static const struct rule rules[] = {
+	BROKER(sethostname, 74, 74, CCAP_SET_UTSNAME, "in the guest's uts namespace only"),
+	BROKER(setdomainname, 121, 121, CCAP_SET_UTSNAME, "in the guest's uts namespace only"),
+	BROKER(syslog, 103, 103, CCAP_SYSLOG, "reads the kernel's log"),
+	BROKER(setrlimit, 75, 75, CCAP_SET_RLIMIT, "raises hard limits"),
+	BROKER_IF_SET(prlimit64, 340, 369, 2, CCAP_SET_RLIMIT, "raises hard limits"),
 	DENY(init_module, 128, 128, EPERM, CAP_SYS_MODULE, MODULES),
 	DENY(finit_module, 350, 379, EPERM, CAP_SYS_MODULE, MODULES),
 	DENY(delete_module, 129, 129, EPERM, CAP_SYS_MODULE, MODULES),
@@ -151,8 +160,6 @@ static const struct rule rules[] = {
 	KEEP_USERNS(unshare, 310, 337, 0, CLONE_NEWUSER, EPERM, USERNS),
 	KEEP_USERNS(clone3, 435, 435, ANY, 0, ENOSYS, "its flags are in memory, which a filter can't read; all libraries "
 		    "then use clone(2)"),
-	BROKER(sethostname, 74, 74, CCAP_SET_UTSNAME, "in the guest's uts namespace only"),
-	BROKER(setdomainname, 121, 121, CCAP_SET_UTSNAME, "in the guest's uts namespace only"),
 	BROKER_ICMP(1, ICMP),
 	BROKER_ICMP(58, ICMP),
 	BROKER_VIEW(sysinfo, 116, 116, "memory and load are the guest's, as in its /proc"),

@@ -26,6 +26,31 @@ d.example"
 done
 is "the host's name is what it was" "$(uname -n)" "$host"
 
+# The other ccaps that are brokered.
+has() { [ $((0x$(awk '/^CapPrm/ { print $2 }' /proc/self/status) >> $1 & 1)) -eq 1 ]; }
+raise='ulimit -n 900; ulimit -H -n 1000; ulimit -H -n 1001 && ulimit -H -n'
+for u in yes no; do
+	if has 34; then
+		echo "vrun's test $$ $u" >/dev/kmsg
+		like "userns $u: --ccap syslog lets guest root read the kernel's log" \
+			"$(guest --userns $u --ccap syslog -- dmesg)" "vrun's test $$ $u"
+		not_ok "userns $u: not clear it" guest --userns $u --ccap syslog -- dmesg -c
+		not_ok "userns $u: nor a user read it" guest --userns $u --ccap syslog -u user -- dmesg
+	else
+		exits "userns $u: --ccap syslog is refused where vrun itself may not" 125 guest --userns $u --ccap syslog -- true
+	fi
+	if has 24; then
+		is "userns $u: --ccap set_rlimit lets guest root raise hard limits" \
+			"$(guest --userns $u --ccap set_rlimit -- sh -c "$raise")" 1001
+		not_ok "userns $u: not a user" guest --userns $u --ccap set_rlimit -u user -- sh -c "$raise"
+	else
+		exits "userns $u: --ccap set_rlimit is refused where vrun itself may not" 125 \
+			guest --userns $u --ccap set_rlimit -- true
+		like "userns $u: and it is said what is missing" "$err" '^vrun: --ccap set_rlimit: .*CAP_SYS_RESOURCE'
+	fi
+	not_ok "userns $u: without it root doesn't either" guest --userns $u -- sh -c "$raise"
+done
+
 # A guest that never lets the broker go. userfaultfd is refused by default, so it is allowed here.
 stalling="--userns no --seccomp none --cap-add SYS_PTRACE"
 # shellcheck disable=SC2086
@@ -64,7 +89,7 @@ else
 fi
 
 # What the broker is.
-"$VRUN" -q --name looked-at --root "$R" -- sh -c 'hostname x; echo up; sleep 20' >"$tmp/up" &
+"$VRUN" -q --name looked-at --ccap set_utsname --root "$R" -- sh -c 'hostname x; echo up; sleep 20' >"$tmp/up" &
 pid=$!
 wait_for 5 grep -q up "$tmp/up"
 broker=$(grep -l '^vrun-broker' /proc/[0-9]*/cmdline 2>/dev/null | while read -r f; do

@@ -17,6 +17,7 @@
 #define capset fake_capset
 #define prctl fake_prctl
 #define getppid fake_getppid
+#define syscall fake_syscall
 #include "../../broker.c"
 #include <stdarg.h>
 
@@ -37,6 +38,8 @@ static struct {
 	uint32_t effective_at_socket, effective;
 	char name[128];
 	ssize_t name_len;
+	long limited_pid, limited_resource;
+	uint64_t limit[2];
 	struct seccomp_notif_resp reply;
 } world;
 enum { MEMORY = 0x10000 };
@@ -47,7 +50,7 @@ ssize_t fake_readv(pid_t pid, const struct iovec *to, unsigned long n, const str
 
 	(void)pid, (void)n, (void)m, (void)f;
 	world.reads++;
-	if (at < MEMORY || at - MEMORY > sizeof(world.memory) - from->iov_len) {
+	if (from->iov_len > sizeof(world.memory) || at < MEMORY || at - MEMORY > sizeof(world.memory) - from->iov_len) {
 		errno = EFAULT;
 		return -1;
 	}
@@ -60,7 +63,7 @@ ssize_t fake_writev(pid_t pid, const struct iovec *from, unsigned long n, const 
 	uintptr_t at = (uintptr_t)to->iov_base;
 
 	(void)pid, (void)n, (void)m, (void)f;
-	if (at < MEMORY || at - MEMORY > sizeof(world.memory) - to->iov_len) {
+	if (to->iov_len > sizeof(world.memory) || at < MEMORY || at - MEMORY > sizeof(world.memory) - to->iov_len) {
 		errno = EFAULT;
 		return -1;
 	}
@@ -140,7 +143,34 @@ int fake_socketpair(int family, int type, int protocol, int fd[2])
 	return fd[0] < 0 || fd[1] < 0 ? -1 : 0;
 }
 
-#define STATUS(uid, caps) "Name:\tx\nUid:\t7\t" uid "\t7\t7\nGid:\t8\t" uid "\t8\t8\nCapEff:\t" caps "\n"
+/* prlimit64 and syslog */
+long fake_syscall(long nr, ...)
+{
+	va_list args;
+	long a, b;
+	void *c, *d;
+
+	va_start(args, nr);
+	if (nr == __NR_prlimit64) {
+		a = va_arg(args, int), b = va_arg(args, unsigned);
+		c = va_arg(args, void *), d = va_arg(args, void *);
+		world.limited_pid = a, world.limited_resource = b;
+		memcpy(world.limit, c, sizeof(world.limit));
+		memset(d, 7, 16);
+		a = 0;
+	} else {
+		a = va_arg(args, int);
+		c = va_arg(args, void *);
+		b = va_arg(args, int);
+		if (a == SYSLOG_READ_ALL)
+			memcpy(c, "log", b < 3 ? (size_t)b : 3);
+		a = a == SYSLOG_READ_ALL ? (b < 3 ? b : 3) : 4096;
+	}
+	va_end(args);
+	return a;
+}
+
+#define STATUS(uid, caps) "Name:\tx\nNStgid:\t4711\t12\nUid:\t7\t" uid "\t7\t7\nGid:\t8\t" uid "\t8\t8\nCapEff:\t" caps "\n"
 static const char root_status[] = STATUS("655360", "00000000b04404fb"), user_status[] = STATUS("656360", "0000000000000000");
 static struct broker guest = { .listener_fd = -1, .ccap = CCAP_SET_UTSNAME, .id_base = 655360 };
 
@@ -194,6 +224,54 @@ static void names(void)
 	check(call(here, __NR_getpid, 0, 0) == ENOSYS && call(here, -1, 0, 0) == ENOSYS && call(1, 74, MEMORY, 1) == ENOSYS, "no other call is answered");
 }
 
+static int call4(int nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3)
+{
+	struct seccomp_notif n = { .id = 5, .pid = 9, .data = { .nr = nr, .arch = COMPAT_AUDIT_NATIVE, .args = { a0, a1, a2, a3 } } };
+
+	memset(&world.reply, 0xff, sizeof(world.reply));
+	answer(&guest, &n);
+	return -world.reply.error;
+}
+
+static void ccaps(void)
+{
+	const uint64_t limit[2] = { 1000, 2000 };
+
+	guest.ccap = CCAP_SYSLOG | CCAP_SET_RLIMIT;
+	fresh(root_status, "");
+	check(call4(__NR_syslog, 3, MEMORY, 100, 0) == 0 && world.reply.val == 3 && !memcmp(world.memory, "log", 3), "guest root reads the log");
+	check(call4(__NR_syslog, 3, MEMORY, 2, 0) == 0 && world.reply.val == 2, "as much of it as it has room for");
+	check(call4(__NR_syslog, 10, 0, 0, 0) == 0 && world.reply.val == 4096, "and its size");
+	check(call4(__NR_syslog, 3, 5, 100, 0) == EFAULT && call4(__NR_syslog, 3, MEMORY, UINT32_MAX, 0) == EINVAL, "to where there is memory");
+	for (uint64_t type = 0; type < 12; type++)
+		if (type != 3 && type != 9 && type != 10)
+			check(call4(__NR_syslog, type, MEMORY, 10, 0) == EPERM, "and nothing else of it");
+	fresh(user_status, "");
+	check(call4(__NR_syslog, 3, MEMORY, 100, 0) == EPERM, "a user doesn't");
+	fresh(root_status, "");
+	memcpy(world.memory, limit, sizeof(limit));
+	check(call4(__NR_prlimit64, 0, 7, MEMORY, MEMORY + 32) == 0 && world.limited_pid == 9 && world.limited_resource == 7 &&
+	      world.limit[0] == 1000 && world.limit[1] == 2000 && world.memory[32] == 7, "guest root sets its limits");
+	check(call4(__NR_prlimit64, 12, 7, MEMORY, 0) == 0 && world.reply.flags == 0, "by its number in the guest, too");
+	world.limited_pid = -1;
+	check(call4(__NR_prlimit64, 4711, 7, MEMORY, 0) == 0 && world.reply.flags == SECCOMP_USER_NOTIF_FLAG_CONTINUE &&
+	      world.limited_pid == -1, "others' are the kernel's business");
+	check(call4(__NR_setrlimit, 6, MEMORY, 0, 0) == 0 && world.limited_resource == 6 && world.limit[1] == 2000, "setrlimit does the same");
+	fresh(user_status, "");
+	memcpy(world.memory, limit, sizeof(limit));
+	check(call4(__NR_prlimit64, 0, 7, MEMORY, 0) == 0 && world.reply.flags == SECCOMP_USER_NOTIF_FLAG_CONTINUE, "and so are a user's");
+#ifdef __x86_64__
+	fresh(root_status, "");
+	memcpy(world.memory, (uint32_t[]){ 5, UINT32_MAX }, 8);
+	check(call(AUDIT_ARCH_I386, 75, 3, MEMORY) == 0 && world.limit[0] == 5 && world.limit[1] == UINT64_MAX, "the 32-bit ABI's infinity is one");
+#endif
+	fresh(root_status, "");
+	guest.ccap = 0;
+	check(call4(__NR_prlimit64, 0, 7, MEMORY, 0) == 0 && world.reply.flags == SECCOMP_USER_NOTIF_FLAG_CONTINUE &&
+	      call4(__NR_syslog, 3, MEMORY, 9, 0) == EPERM, "without the ccap nobody does");
+	guest.ccap = CCAP_SET_UTSNAME;
+}
+
 #ifdef __x86_64__
 static void words(uint32_t a, uint32_t b, uint32_t c, uint32_t d)
 {
@@ -242,6 +320,7 @@ static void socketcalls(void)
 int main(void)
 {
 	names();
+	ccaps();
 #ifdef __x86_64__
 	socketcalls();
 #endif
