@@ -699,6 +699,8 @@ static void guest_start(struct run *r)
 	supervise_status(&sup, "{\"event\":\"start\",\"name\":\"%s\",\"xid\":%u,\"pid\":%d,\"supervisor\":%d,\"cgroup\":\"%s\"}",
 			 sup.cg.name, sup.cg.xid, (int)sup.init_pid, (int)getpid(), sup.cg.path);
 	supervise_status(&sup, "{\"event\":\"exec\"}");
+	if (p->control.verbose)
+		note("guest %s: xid %u, pid %d, cgroup %s", sup.cg.name, sup.cg.xid, (int)sup.init_pid, sup.cg.path);
 	if (!r->again)
 		supervise_pid_file(&sup);
 	if (!sup.restartable)
