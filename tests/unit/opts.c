@@ -222,10 +222,10 @@ static void test_walk(void)
 	refused("--json ls", "--json: only with --list");
 	refused("--set web", "--set: nothing to set");
 	refused("--set web -q", "--set: nothing to set");
-	refused("--set web --ip 192.0.2.1 -m 1G", "--ip and --set exclude each other");
+	refused("--set web --rlimit nofile=5 -m 1G", "--rlimit and --set exclude each other");
 	refused("--status web --memory 1G", "--memory and --status exclude each other");
 	refused("--stop web web", "--stop: takes no arguments: 'web'");
-	accepted("--set web -m inf --pids 5");
+	accepted("--set web -m inf --pids 5 --ip 192.0.2.1");
 	accepted("--kill web --signal HUP");
 	refused("--list web", "--list: takes no arguments: 'web'");
 }
@@ -350,6 +350,8 @@ static void test_check(void)
 	refused("--init --share pid ls", "--init: COMMAND can't be pid 1 with --share pid");
 	refused("--init --join pid=web ls", "--init: COMMAND can't be pid 1 with --join pid");
 	refused("--init --until last ls", "--init and --until exclude");
+	refused("--on-reboot restart ls", "--on-reboot restart: needs --init");
+	refused("--share pid --on-reboot exit ls", "--on-reboot and --share exclude");
 	refused("--ip-later ls", "--ip-later: needs an --ip ADDR");
 	refused("--ip host --connect-deny 10.0.0.0/8 ls", "--connect-deny: needs an --ip ADDR");
 	refused("--ip 10.0.0.1 --join net=web ls", "--ip and --join exclude");
