@@ -368,16 +368,29 @@ static void ctl_ready(struct init *in)
 		command_continue(in, m.value == 1);
 }
 
+static void signal_ready(struct init *in)
+{
+	struct signalfd_siginfo info;
+
+	if (read(in->signal_fd, &info, sizeof(info)) != sizeof(info)) {
+		if (errno != EAGAIN)
+			guest_end(in);
+		return;
+	}
+	/* The pty hung up: the kernel tells the session's leader, and he his foreground, as a shell does. Nobody in
+	 * the guest can send a signal that says it is the kernel's. */
+	if (info.ssi_signo == SIGHUP && info.ssi_code == SI_KERNEL && !in->ended) {
+		kill(-terminal_group(in), SIGHUP);
+		kill(-terminal_group(in), SIGCONT);
+	}
+}
+
 /* Returns whether there may be more to reap: a guest that forks without end must not keep us from ctl_fd. */
 static bool children_ready(struct init *in)
 {
-	struct signalfd_siginfo info;
 	pid_t pid = 0;
 	int status;
 
-	/* One record stands for any number of ended children. */
-	if (read(in->signal_fd, &info, sizeof(info)) < 0 && errno != EAGAIN)
-		guest_end(in);
 	for (int i = 0; i < REAP_BATCH; i++) {
 		pid = waitpid(-1, &status, WNOHANG | WUNTRACED);
 		if (pid <= 0)
@@ -427,6 +440,9 @@ static _Noreturn void init_loop(struct init *in)
 			guest_end(in);
 		if (fds[0].revents)
 			ctl_ready(in);
+		if (fds[1].revents)
+			signal_ready(in);
+		/* One SIGCHLD stands for any number of children. */
 		if (fds[1].revents || more)
 			more = children_ready(in);
 	}
@@ -460,7 +476,7 @@ _Noreturn void init_main(const struct init_args *a)
 	static struct identity identity;
 	struct program command = { .argv = a->plan->args.v, .identity = &identity };
 	char *shell_argv[2] = { NULL };
-	sigset_t child;
+	sigset_t signals;
 
 	in = (struct init){ .args = a };
 	init_become(a);
@@ -481,9 +497,10 @@ _Noreturn void init_main(const struct init_args *a)
 		tell(&in, CTL_STARTED, getpid(), 0);
 		program_exec(&in, &command);
 	}
-	sigemptyset(&child);
-	sigaddset(&child, SIGCHLD);
-	in.signal_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGCHLD);
+	sigaddset(&signals, SIGHUP);
+	in.signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (in.signal_fd < 0)
 		die_sys("signalfd");
 	init_conceal(a);
