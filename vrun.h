@@ -422,6 +422,7 @@ void cgroup_undo(struct cgroup *cg);    /* kills, waits until empty, removes all
 void cgroup_close(struct cgroup *cg);   /* the fds only */
 ssize_t cgroup_attr(const struct cgroup *cg, const char *key, char *buf, size_t size);  /* NUL-terminated; -1: none */
 int cgroup_set_attr(const struct cgroup *cg, const char *key, const char *value);
+void cgroup_must_set_attr(const struct cgroup *cg, const char *key, const char *value);
 size_t cgroup_xids(uint32_t **out);     /* all that are claimed */
 bool cgroup_open(uint32_t xid, struct cgroup *cg);      /* a guest that is there */
 bool cgroup_find(const char *name_or_xid, struct cgroup *cg);
@@ -432,6 +433,25 @@ void cgroup_refresh(struct cgroup *cg); /* v1 directories that --set has added s
 bool cgroup_freeze(const struct cgroup *cg, bool freeze);
 bool cgroup_frozen(const struct cgroup *cg);
 void cgroup_require(const struct plan *p, struct cgroup *cg);   /* --set: directories for limits it had none of */
+
+/* hierarchy.c, the second file of this room */
+int hierarchy_dir(int dir_fd, const char *name);        /* opens a directory, no link; CLOEXEC */
+int hierarchy_tree(void);               /* cgroup2's root; mounted by ourselves, without a name, if nobody has; -1 */
+int hierarchy_v1(const char *controller);       /* root of the v1 hierarchy that has it; stays open; -1: none */
+int hierarchy_below(int root_fd, const char *path);     /* "/a/b" below a root: no link, no way up */
+/* "/a/b", where a process (0: ourselves) is: in a controller's v1 hierarchy, or (NULL) in cgroup2. */
+bool hierarchy_path_of(pid_t pid, const char *controller, char *out, size_t size);
+/* What the plan's limits need; v1 directories are made below those of supervisor (0: our own). */
+void hierarchy_controllers(const struct plan *p, struct cgroup *cg, const char *parent, pid_t supervisor);
+void hierarchy_step_back(struct cgroup *cg);
+bool hierarchy_populated(int dir_fd);
+unsigned hierarchy_each(int dir_fd, cgroup_visit *visit, void *context);        /* each process, also in what is below; their number */
+void hierarchy_kill(int dir_fd, int kill_fd);
+bool hierarchy_wait(int dir_fd, const char *event, int timeout_ms);     /* for a line of cgroup.events; true: it came */
+int hierarchy_remove(int parent_fd, const char *name);  /* with all below */
+int hierarchy_remove_by_fd(int dir_fd, const char *name);
+void hierarchy_remove_leaf(int parent_fd);      /* of --cgroup self's supervisors, if the last is gone */
+bool hierarchy_caller_is_limited(struct cgroup *cg, const char *own);   /* also sets caller_pids */
 
 /* ---- limits.c: what a guest may use; written into cgroup.c's directories before the guest is born ---- */
 const char *limits_parse_rlimit(struct limits *l, const char *arg);
