@@ -179,5 +179,17 @@ chmod 755 "$R"
 exits "closed descriptors 0-2 are no way in" 125 as_user "$tmp/setuid/rights" nofds "$tmp/setuid/vrun" --help-no
 is "nothing was written where it shouldn't be" "$(ls "$tmp/setuid")" "$(printf 'rights\nvrun')"
 ok "--help works for him, as himself" env LD_PRELOAD=/x TZ=/etc/shadow "$tmp/setuid/rights" as 65534 "$tmp/setuid/vrun" --help
+mkfifo "$tmp/setuid/fifo" && chmod 666 "$tmp/setuid/fifo"
+"$tmp/setuid/rights" as 65534 "$tmp/setuid/vrun" --args-file "$tmp/setuid/fifo" -- true 2>"$tmp/blocked" &
+pid=$!
+wait_for 5 grep -q '^vrun' "/proc/$pid/comm"
+sleep 0.2
+is "while it reads what he wrote it is he, wholly and for good" \
+	"$(awk '/^(Uid|CapPrm|CapEff)/ { $1 = ""; printf "%s", $0 }' "/proc/$pid/status")" " 65534 65534 65534 65534 $zero $zero"
+ok "(what is his he may look into)" as_user "$R/bin/busybox" head -c 1 /proc/self/environ
+not_ok "and not his to look into" as_user "$R/bin/busybox" head -c 1 "/proc/$pid/environ"
+: >"$tmp/setuid/fifo"
+wait "$pid"
+is "then it refuses" $? 125
 chmod 2755 "$tmp/setuid/vrun"
 exits "a setgid vrun gives him nothing either" 125 as_user "$tmp/setuid/vrun" --root "$R" -- true
