@@ -171,10 +171,10 @@ void procvirt_check(struct plan *p)
 	 * (--ip host) there is nothing to hide: DESIGN.md, --ip. */
 	if (p->net.mode == IP_NONE)
 		return;
-	if (v->hide_given && (v->hide & HIDE_NET))
-		die(p->net.mode == IP_HOST ? "--hide net: --ip host gives the guest the host's network" :
-		    "--hide net: with addresses of the host's (--ip) not in this version of vrun; "
-		    "--hide mount,proc leaves it out");
+	if (v->hide_given && v->hide & HIDE_NET && p->net.mode == IP_HOST)
+		die("--hide net: --ip host gives the guest the host's network");
+	if (v->hide_given && p->net.mode == IP_LIST)
+		return;
 	v->hide &= ~(unsigned)HIDE_NET;
 }
 

@@ -48,6 +48,7 @@ enum when {
 	CCAP_ONLY,              /* with the ccap in .ccap: a brokered call */
 	IP_LAYER,               /* always, but for --ip host, where there is nothing to keep to */
 	VIEW_ONLY,              /* with --virt mem or load */
+	NET_VIEW,               /* with --hide net and --ip ADDR */
 	ICMP_ONLY,              /* with --ip ADDR and the ccap raw_icmp */
 };
 
@@ -88,6 +89,11 @@ struct rule {
 #define BROKER_VIEW(name, i386, arm, why) \
 	{ CALL(name, i386, arm), ANY, 0, 0, 0, 0, VIEW_ONLY, NO_CAP, 0, why }
 
+#define NET_VIEW_SOCKET(family, why) \
+	{ CALL(socket, 359, 281), 0, UINT32_MAX, family, family, 0, NET_VIEW, NO_CAP, 0, why }
+#define NET_VIEW_IOCTL(from, to, error, why) \
+	{ CALL(ioctl, 54, 54), 1, UINT32_MAX, from, to, error, NET_VIEW, NO_CAP, 0, why }
+
 #define MODULES "loads code into the host's kernel"
 #define KEXEC "replaces the host's kernel; CAP_SYS_BOOT, which a guest has for reboot(2), would allow it"
 #define KEYS "keys belong to user ids of the host, not to guests: as in a kernel without CONFIG_KEYS"
@@ -99,6 +105,9 @@ struct rule {
 #define SOCKETCALL "i386's way to socket(2) and socketpair(2): the family is in memory, where only the broker can " \
 	"read it; it makes the socket itself, with the caller's ids and capabilities"
 #define ICMP "ping: a raw socket for ICMP without CAP_NET_RAW on the host, bound to the guest's address"
+#define STACK "the guest's network namespace only shows: the broker makes the socket on the host's stack, with the " \
+	"caller's ids and capabilities"
+#define INTERFACES "asks of interfaces are answered from what the guest's network namespace shows"
 #define USERNS "in a user namespace of its own guest root would have all capabilities, and could mount"
 #define PROJECT "changes a file's project, which is what disk limits go by"
 
@@ -162,6 +171,11 @@ static const struct rule rules[] = {
 		    "then use clone(2)"),
 	BROKER_ICMP(1, ICMP),
 	BROKER_ICMP(58, ICMP),
+	NET_VIEW_SOCKET(2, STACK),
+	NET_VIEW_SOCKET(10, STACK),
+	NET_VIEW_IOCTL(0x8910, 0x894a, 0, INTERFACES),
+	NET_VIEW_IOCTL(0x894c, 0x89ff, 0, INTERFACES),      /* 0x894b is SIOCOUTQNSD, a socket's own */
+	NET_VIEW_IOCTL(0x8b00, 0x8bff, EOPNOTSUPP, "wireless devices are the host's"),
 	BROKER_VIEW(sysinfo, 116, 116, "memory and load are the guest's, as in its /proc"),
 };
 enum { N_RULES = sizeof(rules) / sizeof(rules[0]) };
@@ -184,6 +198,8 @@ static bool rule_applies(const struct rule *r, const struct plan *p)
 		return (rights->ccap & r->ccap) != 0;
 	case VIEW_ONLY:
 		return (p->procvirt.virt & (VIRT_MEM | VIRT_LOAD)) != 0;
+	case NET_VIEW:
+		return p->net.mode == IP_LIST && p->procvirt.hide & HIDE_NET;
 	case ICMP_ONLY:
 		return p->net.mode == IP_LIST && (rights->ccap & CCAP_RAW_ICMP);
 	case IP_LAYER:

@@ -79,6 +79,8 @@ static bool own_net(const struct plan *p) { return p->net.mode == IP_NONE && own
 static bool own_time(const struct plan *p) { return p->procvirt.virt & VIRT_UPTIME; }
 static bool has_view(const struct plan *p) { return p->procvirt.virt != 0; }
 static bool host_net(const struct plan *p) { return p->net.mode != IP_NONE; }
+static bool net_view(const struct plan *p) { return p->net.mode == IP_LIST && p->procvirt.hide & HIDE_NET; }
+static bool shares_net(const struct plan *p) { return host_net(p) && !net_view(p); }
 static bool ip_list(const struct plan *p) { return p->net.mode == IP_LIST; }
 static bool joins(const struct plan *p) { return p->context.join != 0; }
 static bool own_userns(const struct plan *p) { return has_userns(p) && own(p, NS_USER); }
@@ -201,6 +203,7 @@ static void name_host(struct run *r)
 		die_sys("--hostname %s", quote(h));
 }
 
+static void view_net(struct run *r) { netview_apply(r->plan); }
 static void set_time(struct run *r) { procvirt_apply_time(r->plan, &r->sup->view); }
 static void own_loopback(struct run *r) { net_apply_own(r->plan, r->id_base); }
 static void set_sysctl(struct run *r) { limits_apply_sysctl(r->plan); }
@@ -292,7 +295,7 @@ static void build_tree(struct run *r)
 	b->userns_fd = !has_userns(p) ? -1 : open_ns(own(p, NS_USER) ? r->init_pid : r->join.init, "user");
 	b->pidns_fd = p->context.share & NS_PID ? -1 : open_ns(joined_pid ? r->join.init : r->init_pid, "pid");
 	b->cgroup_delegated = p->context.init;
-	b->own_net = own_net(p);
+	b->own_net = own_net(p) || net_view(p);
 	b->want_pty = tty_wanted(&r->sup->tty);
 	b->over = over;
 	b->n_over = procvirt_overmounts(&r->sup->view, over, VIEW_FILES);
@@ -323,6 +326,7 @@ static void say_go(struct run *r)
 static const struct step builder_steps[] = {
 	{ "copy the mounts that the options name, while they are in reach", "Linux 5.2", always, take_trees },
 	{ "unshare the mount, uts, ipc and net namespaces, as the host's root", "Linux 3.8", always, unshare_namespaces },
+	{ "unshare the net namespace that shows the guest's addresses", "CONFIG_DUMMY or CONFIG_IFB", net_view, view_net },
 	{ "join the namespaces of another guest", "Linux 3.8", joins, join_namespaces },
 	{ "set the hostname", "Linux 2.6.19", own_uts, name_host },
 	{ "unshare the time namespace; uptime starts anew", "Linux 5.6", own_time, set_time },
@@ -440,7 +444,7 @@ static const struct step init_steps[] = {
 	{ "stand below the barrier", "", always, behind_barrier },
 	{ "become the guest's root, without groups", "Linux 3.8", always, become_guest_root },
 	{ "start a session keyring", "CONFIG_KEYS", always, new_keyring },
-	{ "keep abstract UNIX sockets apart (Landlock scope)", "Linux 6.12", host_net, scope },
+	{ "keep abstract UNIX sockets apart (Landlock scope)", "Linux 6.12", shares_net, scope },
 	{ "load the seccomp filter", "Linux 5.14", always, load_filter },
 	{ "drop the bounding set, inheritable and ambient sets; read them back", "Linux 4.3", always, bound },
 	{ "reap, and start COMMAND; or become it (--init)", "", always, become_init },
@@ -540,6 +544,7 @@ static uint32_t start_message(struct run *r)
 	case CTL_BORN:
 		s->init_pid = m.value;
 		s->broker.uts_fd = fd[0];
+		s->broker.net_view = net_view(r->plan);
 		s->broker.net_fd = fd[1];
 		break;
 	case CTL_PTY:

@@ -297,6 +297,7 @@ struct broker {                         /* plain data: travels in the sealed mem
 	uint64_t ccap;
 	uint32_t id_base;               /* xid<<16, 0 without user namespace */
 	uint32_t xid;
+	bool net_view;                  /* net_fd only shows: IPv4 and IPv6 sockets are made in the host's namespace */
 	struct view view;               /* for sysinfo(2) */
 	struct net_state net;           /* for ICMP sockets; config_fd -1: no --ip ADDR */
 };
@@ -613,6 +614,9 @@ enum { NETPROG_ROOM = 2048 };
 /* Pure: one program. A load of a map has its enum net_map in imm. errnos: refuse with the fitting errno (Linux
  * 6.1) instead of EPERM. The number of instructions. */
 size_t netprog_compile(enum net_hook hook, bool errnos, struct bpf_insn *out);
+
+/* ---- netview.c: a network namespace that only shows (--hide net with --ip ADDR) ---- */
+void netview_apply(const struct plan *p);       /* builder, still in the host's network namespace: makes it and enters it */
 
 /* ---- netdev.c: net.c's other tool: addresses on the host's devices ---- */
 struct netdev_address { uint8_t family, plen; uint8_t ip[16]; uint32_t ifindex; };

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * netview.c: --hide net with --ip ADDR: a network namespace that only shows.
+ *
+ * The guest's processes live in a network namespace of their own, which the host's user namespace owns: the guest
+ * can't change it. In it stand the host's devices that carry the guest's addresses, as far as anybody looks: same
+ * name, index, hardware address and MTU, with the guest's addresses and no other; nothing is behind them. Whatever
+ * asks the kernel (netlink, /proc/net, /sys/class/net, getifaddrs) sees that. The guest's IPv4 and IPv6 sockets are
+ * the host stack's: socket(2) is notified, and the broker, which stands in the host's namespace, makes them
+ * (broker.c). A way to a socket that nobody thought of ends in here, where nothing is connected: it fails closed.
+ *
+ * The device is the first kind that this kernel has, of those that need no other end: dummy, ifb, bridge (VIEWS.md
+ * A1). Without ARP, so no address is ever tentative.
+ */
+#define _GNU_SOURCE
+#include "vrun.h"
+#include "compat.h"
+
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <linux/if_arp.h>
+#include <linux/if_link.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <netinet/in.h>
+
+enum { DEVICES_MAX = 32, ADDRESSES_MAX = 256 };
+
+struct device_facts {
+	char name[IF_NAMESIZE];
+	uint32_t index, mtu;
+	bool loopback, has_mac;
+	uint8_t mac[6];
+};
+
+struct facts {
+	struct device_facts device[DEVICES_MAX]; size_t n_device;
+	struct netdev_address address[ADDRESSES_MAX]; size_t n_address;
+};
+
+/* ---- what the host has: before the namespace is left ---- */
+
+static size_t size_of(int family)
+{
+	return family == AF_INET ? 4 : 16;
+}
+
+static const uint8_t *bytes_of(const struct sockaddr *sa)
+{
+	if (sa->sa_family == AF_INET)
+		return (const uint8_t *)&((const struct sockaddr_in *)(const void *)sa)->sin_addr;
+	return (const uint8_t *)&((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr;
+}
+
+static const struct addr *granted(const struct net *n, const struct sockaddr *sa)
+{
+	for (size_t i = 0; i < n->n_addr; i++) {
+		const struct addr *a = &n->addr[i];
+		size_t size = size_of(a->family);
+
+		if (a->family == sa->sa_family && memcmp(bytes_of(sa), a->ip, size) >= 0 &&
+		    memcmp(bytes_of(sa), a->ip_to, size) <= 0)
+			return a;
+	}
+	return NULL;
+}
+
+static void find_device(struct facts *f, const char *name, int sock)
+{
+	struct device_facts *d = &f->device[f->n_device];
+	struct ifreq r;
+
+	for (size_t i = 0; i < f->n_device; i++)
+		if (!strcmp(f->device[i].name, name))
+			return;
+	if (f->n_device == DEVICES_MAX)
+		die("--hide net: the guest's addresses are on more than %d devices", DEVICES_MAX);
+	*d = (struct device_facts){ .index = if_nametoindex(name) };
+	snprintf(d->name, sizeof(d->name), "%s", name);
+	memset(&r, 0, sizeof(r));
+	snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", name);
+	if (!d->index || ioctl(sock, SIOCGIFMTU, &r) < 0)
+		die_sys("--hide net: ask for device %s", quote(name));
+	d->mtu = (uint32_t)r.ifr_mtu;
+	if (ioctl(sock, SIOCGIFHWADDR, &r) == 0) {
+		d->loopback = r.ifr_hwaddr.sa_family == ARPHRD_LOOPBACK;
+		d->has_mac = r.ifr_hwaddr.sa_family == ARPHRD_ETHER;
+		memcpy(d->mac, r.ifr_hwaddr.sa_data, sizeof(d->mac));
+	}
+	f->n_device++;
+}
+
+static unsigned prefix_of(const struct ifaddrs *i, size_t size)
+{
+	const uint8_t *mask = i->ifa_netmask ? bytes_of(i->ifa_netmask) : NULL;
+	unsigned n = 0;
+
+	while (mask && n < 8 * size && (mask[n / 8] & (0x80 >> n % 8)))
+		n++;
+	return mask ? n : (unsigned)(8 * size);
+}
+
+static void find_facts(const struct plan *p, struct facts *f)
+{
+	_cleanup_fd_ int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifaddrs *all;
+
+	if (sock < 0 || getifaddrs(&all) < 0)
+		die_sys("--hide net: ask for the host's addresses");
+	for (const struct ifaddrs *i = all; i; i = i->ifa_next) {
+		const struct addr *a;
+		struct netdev_address *to = &f->address[f->n_address];
+
+		if (!i->ifa_addr || (i->ifa_addr->sa_family != AF_INET && i->ifa_addr->sa_family != AF_INET6))
+			continue;
+		a = granted(&p->net, i->ifa_addr);
+		if (!a)
+			continue;
+		if (f->n_address == ADDRESSES_MAX)
+			die("--hide net: more than %d addresses", ADDRESSES_MAX);
+		find_device(f, i->ifa_name, sock);
+		*to = (struct netdev_address){ .family = a->family, .ifindex = if_nametoindex(i->ifa_name) };
+		to->plen = (uint8_t)(a->have_plen ? a->plen : prefix_of(i, size_of(a->family)));
+		memcpy(to->ip, bytes_of(i->ifa_addr), size_of(a->family));
+		f->n_address++;
+	}
+	freeifaddrs(all);
+}
+
+/* ---- the view ---- */
+
+struct link_request {
+	struct nlmsghdr head;
+	struct ifinfomsg msg;
+	uint8_t attributes[160];
+};
+
+static struct rtattr *add(struct link_request *q, int type, const void *data, size_t len)
+{
+	struct rtattr *r = (struct rtattr *)(void *)((uint8_t *)q + NLMSG_ALIGN(q->head.nlmsg_len));
+
+	r->rta_type = (unsigned short)type;
+	r->rta_len = (unsigned short)RTA_LENGTH(len);
+	if (len)
+		memcpy(RTA_DATA(r), data, len);
+	q->head.nlmsg_len = NLMSG_ALIGN(q->head.nlmsg_len) + RTA_ALIGN(r->rta_len);
+	return r;
+}
+
+static int make_link(const struct device_facts *d, const char *kind)
+{
+	_cleanup_fd_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	struct { struct nlmsghdr head; struct nlmsgerr error; char more[1024]; } answer;
+	struct link_request q = {
+		.head = { .nlmsg_len = NLMSG_LENGTH(sizeof(q.msg)), .nlmsg_type = RTM_NEWLINK,
+			  .nlmsg_flags = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK },
+		.msg = { .ifi_index = (int)d->index, .ifi_flags = IFF_UP | IFF_NOARP,
+			 .ifi_change = IFF_UP | IFF_NOARP },
+	};
+	struct rtattr *info;
+
+	add(&q, IFLA_IFNAME, d->name, strlen(d->name) + 1);
+	add(&q, IFLA_MTU, &d->mtu, sizeof(d->mtu));
+	if (d->has_mac)
+		add(&q, IFLA_ADDRESS, d->mac, sizeof(d->mac));
+	info = add(&q, IFLA_LINKINFO, NULL, 0);
+	add(&q, IFLA_INFO_KIND, kind, strlen(kind));
+	info->rta_len = (unsigned short)((uint8_t *)&q + q.head.nlmsg_len - (uint8_t *)info);
+	if (fd < 0 || send(fd, &q, q.head.nlmsg_len, 0) < 0 || recv(fd, &answer, sizeof(answer), 0) < 0)
+		return -1;
+	errno = answer.head.nlmsg_type == NLMSG_ERROR ? -answer.error.error : EPROTO;
+	return errno ? -1 : 0;
+}
+
+static void make_device(const struct device_facts *d)
+{
+	static const char *const kinds[] = { "dummy", "ifb", "bridge" };
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (make_link(d, kinds[i]) == 0)
+			return;
+		if (errno != EOPNOTSUPP)
+			die_sys("--hide net: make the guest's view of %s (%s)", d->name, kinds[i]);
+	}
+	die("--hide net: this kernel has none of dummy, ifb and bridge devices (CONFIG_DUMMY; --hide mount,proc)");
+}
+
+static void raise_loopback(void)
+{
+	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
+	_cleanup_fd_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &lo) < 0)
+		die_sys("--hide net: bring the view's lo up");
+}
+
+void netview_apply(const struct plan *p)
+{
+	static struct facts f;
+	uint32_t loopback = 0;
+
+	f.n_device = f.n_address = 0;
+	find_facts(p, &f);
+	if (unshare(CLONE_NEWNET) < 0)
+		die_sys("--hide net: unshare the network namespace");
+	raise_loopback();
+	/* No address but the guest's: no link-local ones either. Missing without IPv6. */
+	write_at(host_proc_fd(), "sys/net/ipv6/conf/default/addr_gen_mode", "1");
+	for (size_t i = 0; i < f.n_device; i++) {
+		if (f.device[i].loopback)
+			loopback = f.device[i].index;
+		else
+			make_device(&f.device[i]);
+	}
+	for (size_t i = 0; i < f.n_address; i++) {
+		if (f.address[i].ifindex == loopback)
+			f.address[i].ifindex = if_nametoindex("lo");
+		if (netdev_add(&f.address[i]) < 0 && errno != EEXIST)
+			die_sys("--hide net: show an address in the guest's view");
+	}
+}
