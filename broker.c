@@ -292,10 +292,11 @@ static void enter_net(int ns_fd)
 		die_sys("broker: change the network namespace");
 }
 
-/* Only IPv4 and IPv6 are the host stack's; all else is where the guest's own calls would make it. */
-static bool is_host_family(uint32_t family)
+/* Only IPv4 and IPv6 are the host stack's; all else is where the guest's own calls would make it. SOCK_PACKET is the old
+ * word for AF_PACKET, whatever the family (net/socket.c). */
+static bool is_host_stack(const uint32_t word[4])
 {
-	return family == AF_INET || family == AF_INET6;
+	return (word[0] == AF_INET || word[0] == AF_INET6) && (word[1] & 0xf) != SOCK_PACKET;
 }
 
 /* netdevice(7): what asks; what sets, and what asks for more than addresses, is refused. struct ifreq is 40 bytes, and
@@ -448,7 +449,7 @@ static int make_socket(struct request *q, const uint32_t word[4], bool pair)
 		return err;
 	if (!is_family_allowed(word[0]))
 		return EAFNOSUPPORT;
-	elsewhere = q->broker->net_view && (pair || !is_host_family(word[0]));
+	elsewhere = q->broker->net_view && (pair || !is_host_stack(word));
 	if (elsewhere)
 		enter_net(q->broker->net_fd);
 	become(q->broker, &c);
