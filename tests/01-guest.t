@@ -40,17 +40,16 @@ like "and the option is named" "$err" 'no-such'
 exits "vrun alone prints the synopsis, 125" 125 "$VRUN"
 
 # processes of the guest run under xid<<16
-"$VRUN" --xid 4242 --root "$R" -- sleep 3 &
+"$VRUN" --xid 4242 --root "$R" -- sleep 7 &
 pid=$!
-host_uid() { ps -eo uid,args 2>/dev/null | awk '$2 == "sleep" && $3 == "3" { print $1 }'; }
-by_proc() {
+host_uid() {
 	for p in /proc/[0-9]*; do
-		[ "$( (tr '\0' ' ' <"$p/cmdline") 2>/dev/null)" = "sleep 3 " ] && awk '/^Uid/ { print $2 }' "$p/status"
+		[ "$( (tr '\0' ' ' <"$p/cmdline") 2>/dev/null)" = "sleep 7 " ] && awk '/^Uid/ { print $2 }' "$p/status" | grep .
 	done
 }
-wait_for 5 sh -c 'grep -lq "^sleep" /proc/[0-9]*/comm'
-sleep 0.2
-is "its processes run under xid<<16 on the host" "$(by_proc | tail -n 1)" $((4242 << 16))
+wait_for 5 host_uid
+is "its processes run under xid<<16 on the host" "$(host_uid | tail -n 1)" $((4242 << 16))
+kill "$pid"
 wait "$pid"
 
 # --status-fd
