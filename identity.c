@@ -307,9 +307,11 @@ static void set_groups(struct identity *id, gid_t *list, size_t n)
 static void resolve_groups(const struct plan *p, const char *member, struct span group, int group_err,
 			   struct identity *id)
 {
-	gid_t *list = xmalloc(GROUPS_MAX * sizeof(*list));
-	struct word *words;
+	/* A line of a group that has a member is 7 bytes at least. */
+	size_t lines = group.len / 7 + 1, room = lines + GROUP_WORDS_MAX < GROUPS_MAX ? lines + GROUP_WORDS_MAX : GROUPS_MAX;
+	gid_t *list = xmalloc(room * sizeof(*list));
 	size_t n = 0;
+	struct word *words;
 
 	if (p->rights.groups) {
 		words = xmalloc(GROUP_WORDS_MAX * sizeof(*words));
@@ -321,7 +323,7 @@ static void resolve_groups(const struct plan *p, const char *member, struct span
 	} else {
 		list[n++] = id->gid;
 		if (member)
-			n += find_memberships(group, member, max_id(p), list + n, GROUPS_MAX - n);
+			n += find_memberships(group, member, max_id(p), list + n, room - n);
 	}
 	set_groups(id, list, n);
 }

@@ -12,9 +12,8 @@
  * that are allowed whatever the arguments (Linux 5.11, kernel/seccomp.c: seccomp_cache_prepare). Hence the shape:
  * branch on the ABI, then a binary search by number, arguments only in the leaves.
  *
- *	if arch == native: if nr has the x32 bit: ENOSYS
- *		search(native rows)
- *	if arch == the machine's 32-bit ABI: search(its rows)
+ *	if arch == native: search(intervals of its numbers; x32 is the last)
+ *	if arch == the machine's 32-bit ABI: search(its intervals)
  *	ENOSYS
  *
  * Some rules are no part of the default list but what other promises rest on: no capability over a kernel that
@@ -210,7 +209,22 @@ static bool rule_applies(const struct rule *r, const struct plan *p)
 
 /* ---- the generator ---- */
 
-struct out { struct sock_filter *insn; size_t n, room; };
+/*
+ * When a filter is loaded the kernel compiles it and runs it once for each number of each ABI, 3 ns an instruction;
+ * that is most of what a filter costs. So the search halves the numbers, not the rules: large gaps are found soon.
+ * The returns stand once, at an ABI's end, where the tests jump to. A jump reaches 255 instructions;
+ * seccomp_compile fails if one would not do.
+ */
+enum { NEXT = 0, JUMPS_MAX = 250, NR_MAX = 470, ARM_PRIVATE = 0xf0000 };
+
+struct jump { size_t at; bool if_not; uint32_t action; };
+struct out {
+	struct sock_filter *insn;
+	size_t n, room;
+	bool too_far;
+	struct jump jump[JUMPS_MAX];    /* still to be given their returns */
+	size_t n_jumps;
+};
 
 static size_t emit(struct out *o, uint16_t code, uint8_t yes, uint8_t no, uint32_t k)
 {
@@ -229,6 +243,47 @@ static void emit_return(struct out *o, uint32_t action)
 	emit(o, BPF_RET | BPF_K, 0, 0, action);
 }
 
+/* Lets a branch of the test at `at` end in action. */
+static void return_at(struct out *o, size_t at, bool if_not, uint32_t action)
+{
+	if (o->n_jumps == JUMPS_MAX)
+		o->too_far = true;
+	else
+		o->jump[o->n_jumps++] = (struct jump){ at, if_not, action };
+}
+
+/* Lets the branch of the instruction at go to what is emitted next. */
+static void land_here(struct out *o, size_t at, bool if_not)
+{
+	size_t distance = o->n - at - 1;
+
+	if (distance > UINT8_MAX || o->n >= o->room) {
+		o->too_far = true;
+		return;
+	}
+	if (if_not)
+		o->insn[at].jf = (uint8_t)distance;
+	else
+		o->insn[at].jt = (uint8_t)distance;
+}
+
+static void emit_returns(struct out *o)
+{
+	for (size_t i = 0; i < o->n_jumps; i++) {
+		bool is_first = true;
+
+		for (size_t k = 0; k < i && is_first; k++)
+			is_first = o->jump[k].action != o->jump[i].action;
+		if (!is_first)
+			continue;
+		for (size_t k = i; k < o->n_jumps; k++)
+			if (o->jump[k].action == o->jump[i].action)
+				land_here(o, o->jump[k].at, o->jump[k].if_not);
+		emit_return(o, o->jump[i].action);
+	}
+	o->n_jumps = 0;
+}
+
 static uint32_t low_half_offset(int arg)
 {
 	uint32_t at = (uint32_t)(offsetof(struct seccomp_data, args) + (size_t)arg * 8);
@@ -236,134 +291,185 @@ static uint32_t low_half_offset(int arg)
 	return __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? at + 4 : at;
 }
 
-/* if (arg & mask) in [from, to]: return the rule's action. Falls through otherwise. */
-static void emit_rule(struct out *o, const struct rule *r)
+static uint32_t action_of(const struct rule *r)
 {
-	uint32_t action = r->error ? SECCOMP_RET_ERRNO | r->error : SECCOMP_RET_USER_NOTIF;
-
-	if (r->arg != ANY) {
-		emit_load(o, low_half_offset(r->arg));
-		if (r->mask != UINT32_MAX)
-			emit(o, BPF_ALU | BPF_AND | BPF_K, 0, 0, r->mask);
-		if (r->from == r->to) {
-			emit(o, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, r->from);
-		} else {
-			emit(o, BPF_JMP | BPF_JGE | BPF_K, 0, 2, r->from);
-			emit(o, BPF_JMP | BPF_JGT | BPF_K, 1, 0, r->to);
-		}
-	}
-	emit_return(o, action);
+	return r->error ? SECCOMP_RET_ERRNO | r->error : SECCOMP_RET_USER_NOTIF;
 }
 
-/* Rules of one number, sorted; the number is in the accumulator. */
+/* if from <= accumulator <= to: action. Goes on otherwise. */
+static void emit_match(struct out *o, uint32_t from, uint32_t to, uint32_t action)
+{
+	if (from == to) {
+		return_at(o, emit(o, BPF_JMP | BPF_JEQ | BPF_K, NEXT, NEXT, from), false, action);
+	} else if (to == UINT32_MAX) {
+		return_at(o, emit(o, BPF_JMP | BPF_JGE | BPF_K, NEXT, NEXT, from), false, action);
+	} else {
+		emit(o, BPF_JMP | BPF_JGE | BPF_K, NEXT, 1, from);
+		return_at(o, emit(o, BPF_JMP | BPF_JGT | BPF_K, NEXT, NEXT, to), true, action);
+	}
+}
+
+/* A row under its number of one ABI. */
 struct entry { int nr; const struct rule *rule; };
 
-/* if nr == entry's: its rules in the table's order, then allow. Falls through otherwise. */
-static size_t emit_number(struct out *o, const struct entry *e, size_t n)
-{
-	size_t test = emit(o, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, (uint32_t)e[0].nr), i;
-	bool decided = false;
+/* Numbers from here to the next interval have one fate: an action, or the rows of one number. */
+struct interval { uint32_t from, action; const struct entry *rows; size_t n_rows; };
 
-	for (i = 0; i < n && e[i].nr == e[0].nr; i++) {
-		if (decided)
-			continue;
-		emit_rule(o, e[i].rule);
-		decided = e[i].rule->arg == ANY;
+/* The rows in the table's order, the first that matches deciding; then allow. */
+static void emit_rules(struct out *o, const struct interval *number)
+{
+	const struct rule *loaded = NULL;
+
+	for (size_t i = 0; i < number->n_rows; i++) {
+		const struct rule *rule = number->rows[i].rule;
+
+		if (rule->arg == ANY) {
+			emit_return(o, action_of(rule));
+			return;
+		}
+		if (!loaded || loaded->arg != rule->arg || loaded->mask != rule->mask) {
+			emit_load(o, low_half_offset(rule->arg));
+			if (rule->mask != UINT32_MAX)
+				emit(o, BPF_ALU | BPF_AND | BPF_K, 0, 0, rule->mask);
+		}
+		loaded = rule;
+		emit_match(o, rule->from, rule->to, action_of(rule));
 	}
-	if (!decided)
-		emit_return(o, SECCOMP_RET_ALLOW);
-	if (test < o->room)
-		o->insn[test].jf = (uint8_t)(o->n - test - 1);  /* a few rules a number: far below 255 */
-	return i;
+	emit_return(o, SECCOMP_RET_ALLOW);
 }
 
-/* if nr >= the middle: the right half, else the left. The jump over the left half may be longer than 255. */
-static void emit_search(struct out *o, const struct entry *e, size_t n)
+/* The inner border that is nearest to the middle of the numbers that there are, up to end. */
+static size_t middle_of(const struct interval *v, size_t n, uint32_t end)
 {
-	size_t middle = n / 2, jump;
+	uint32_t middle = end > v[0].from ? v[0].from + (end - v[0].from) / 2 : v[0].from;
+	size_t best = 1;
 
-	while (middle > 0 && middle < n && e[middle].nr == e[middle - 1].nr)
-		middle--;
-	if (n <= 4 || middle == 0) {
-		while (n > 0) {
-			size_t used = emit_number(o, e, n);
+	for (size_t i = 2; i < n; i++) {
+		uint32_t distance = v[i].from > middle ? v[i].from - middle : middle - v[i].from;
+		uint32_t shortest = v[best].from > middle ? v[best].from - middle : middle - v[best].from;
 
-			e += used;
-			n -= used;
-		}
-		emit_return(o, SECCOMP_RET_ALLOW);
+		if (distance < shortest)
+			best = i;
+	}
+	return best;
+}
+
+/* The number is in the accumulator, and in one of these n > 0 intervals. */
+static void emit_search(struct out *o, const struct interval *v, size_t n, uint32_t end)
+{
+	bool left_ends, right_ends;
+	size_t border, test;
+
+	if (n == 1) {
+		if (v->rows)
+			emit_rules(o, v);
+		else
+			emit_return(o, v->action);
 		return;
 	}
-	emit(o, BPF_JMP | BPF_JGE | BPF_K, 0, 1, (uint32_t)e[middle].nr);
-	jump = emit(o, BPF_JMP | BPF_JA, 0, 0, 0);
-	emit_search(o, e, middle);
-	if (jump < o->room)
-		o->insn[jump].k = (uint32_t)(o->n - jump - 1);
-	emit_search(o, e + middle, n - middle);
+	border = middle_of(v, n, end);
+	left_ends = border == 1 && !v[0].rows;
+	right_ends = n - border == 1 && !v[border].rows;
+	test = emit(o, BPF_JMP | BPF_JGE | BPF_K, NEXT, NEXT, v[border].from);
+	if (left_ends)
+		return_at(o, test, true, v[0].action);
+	else
+		emit_search(o, v, border, v[border].from < NR_MAX ? v[border].from : NR_MAX);
+	if (right_ends)
+		return_at(o, test, false, v[border].action);
+	else if (!left_ends)
+		land_here(o, test, false);
+	if (!right_ends)
+		emit_search(o, v + border, n - border, end);
 }
 
-static size_t collect(const struct plan *p, bool native, struct entry *e, bool *notifies)
+static size_t collect(const struct plan *p, bool native, struct entry *entries, bool *notifies)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < N_RULES; i++) {
 		int nr = native ? rules[i].nr : rules[i].nr32;
-		size_t at = n;
+		size_t at;
 
 		if (nr < 0 || !rule_applies(&rules[i], p))
 			continue;
-		while (at > 0 && e[at - 1].nr > nr) {   /* stable: rows of one number stay in the table's order */
-			e[at] = e[at - 1];
-			at--;
-		}
-		e[at] = (struct entry){ nr, &rules[i] };
-		n++;
+		/* Stable: of one number the rows stay in the table's order. */
+		for (at = n++; at > 0 && entries[at - 1].nr > nr; at--)
+			entries[at] = entries[at - 1];
+		entries[at] = (struct entry){ nr, &rules[i] };
 		*notifies |= rules[i].error == 0;
 	}
 	return n;
 }
 
+/* From from on the fate is another, if it is. What began at the same number is replaced. */
+static size_t add_interval(struct interval *v, size_t n, struct interval next)
+{
+	if (n > 0 && v[n - 1].from == next.from)
+		n--;
+	if (n > 0 && !v[n - 1].rows && !next.rows && v[n - 1].action == next.action)
+		return n;
+	v[n] = next;
+	return n + 1;
+}
+
 /*
- * if arch == audit_arch: x32 and, by default, numbers that are newer than this table are refused (a call that
- * nobody has judged; software takes ENOSYS for an older kernel), the others searched. Falls through otherwise.
+ * Beyond the table's newest number calls are refused by default: nobody has judged them, and software takes ENOSYS
+ * for an older kernel. But ARM's private calls (set_tls, cacheflush), which every program makes; and x32 in any case.
  */
+static size_t make_intervals(const struct plan *p, bool native, const struct entry *e, size_t n_entries, struct interval *v)
+{
+	const uint32_t allow = SECCOMP_RET_ALLOW, refuse = SECCOMP_RET_ERRNO | ENOSYS;
+	size_t n = add_interval(v, 0, (struct interval){ .action = allow }), used;
+
+	for (size_t i = 0; i < n_entries; i += used) {
+		struct interval here = { .from = (uint32_t)e[i].nr, .action = action_of(e[i].rule) };
+
+		for (used = 1; i + used < n_entries && e[i + used].nr == e[i].nr; used++)
+			;
+		if (e[i].rule->arg != ANY) {
+			here.rows = &e[i];
+			here.n_rows = used;
+		}
+		n = add_interval(v, n, here);
+		n = add_interval(v, n, (struct interval){ .from = (uint32_t)e[i].nr + 1, .action = allow });
+	}
+	if (p->rights.seccomp != SECCOMP_NONE && __NR_file_setattr > 0) {
+		n = add_interval(v, n, (struct interval){ .from = (uint32_t)__NR_file_setattr + 1, .action = refuse });
+		if (native ? COMPAT_ARM_NATIVE : COMPAT_ARM_32)
+			n = add_interval(v, n, (struct interval){ .from = ARM_PRIVATE, .action = allow });
+	}
+	if (native && COMPAT_X32_BIT)
+		n = add_interval(v, n, (struct interval){ .from = COMPAT_X32_BIT, .action = refuse });
+	return n;
+}
+
+/* if arch == audit_arch: search its numbers. Falls through otherwise, arch still in the accumulator. */
 static void emit_abi(struct out *o, const struct plan *p, bool native, bool *notifies)
 {
 	struct entry entries[N_RULES];
-	const uint32_t x32_bit = native ? COMPAT_X32_BIT : 0;
-	size_t n = collect(p, native, entries, notifies), jump;
+	struct interval intervals[2 * N_RULES + 4];
+	size_t n = collect(p, native, entries, notifies), test;
 
-	emit(o, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, native ? COMPAT_AUDIT_NATIVE : COMPAT_AUDIT_32);
-	jump = emit(o, BPF_JMP | BPF_JA, 0, 0, 0);
+	n = make_intervals(p, native, entries, n, intervals);
+	test = emit(o, BPF_JMP | BPF_JEQ | BPF_K, NEXT, NEXT, native ? COMPAT_AUDIT_NATIVE : COMPAT_AUDIT_32);
 	emit_load(o, offsetof(struct seccomp_data, nr));
-	if (x32_bit) {
-		emit(o, BPF_JMP | BPF_JSET | BPF_K, 0, 1, x32_bit);
-		emit_return(o, SECCOMP_RET_ERRNO | ENOSYS);
-	}
-	/* From 0xf0000 on are the private calls of ARM (set_tls, cacheflush), which every program makes. */
-	if (p->rights.seccomp != SECCOMP_NONE && __NR_file_setattr > 0) {
-		emit(o, BPF_JMP | BPF_JGT | BPF_K, 0, 2, (uint32_t)__NR_file_setattr);
-		emit(o, BPF_JMP | BPF_JGE | BPF_K, 1, 0, 0xf0000);
-		emit_return(o, SECCOMP_RET_ERRNO | ENOSYS);
-	}
-	emit_search(o, entries, n);
-	if (jump < o->room)
-		o->insn[jump].k = (uint32_t)(o->n - jump - 1);
+	emit_search(o, intervals, n, NR_MAX);
+	emit_returns(o);
+	land_here(o, test, true);
 }
 
 size_t seccomp_compile(const struct plan *p, struct sock_filter *insns, size_t room, bool *notifies)
 {
-	struct out o = { insns, 0, room };
+	struct out o = { .insn = insns, .room = room };
 
 	*notifies = false;
 	emit_load(&o, offsetof(struct seccomp_data, arch));
 	emit_abi(&o, p, true, notifies);
-	if (COMPAT_AUDIT_32) {
-		emit_load(&o, offsetof(struct seccomp_data, arch));
+	if (COMPAT_AUDIT_32)
 		emit_abi(&o, p, false, notifies);
-	}
 	emit_return(&o, SECCOMP_RET_ERRNO | ENOSYS);
-	return o.n <= room ? o.n : 0;
+	return o.n <= room && !o.too_far ? o.n : 0;
 }
 
 bool seccomp_notifies(const struct plan *p)
@@ -397,7 +503,7 @@ int seccomp_apply(const struct plan *p)
 	int fd;
 
 	if (n == 0)
-		die("--seccomp: the filter has more than %d instructions", INSNS_MAX);
+		die("--seccomp: the filter can't be made: a jump is too far");
 	if (!notifies) {
 		if (load(insns, n, flags) < 0)
 			die_sys("--seccomp: load the filter (CONFIG_SECCOMP_FILTER)");
