@@ -422,8 +422,22 @@ static bool children_ready(struct init *in)
  * caller's 0-2, whose other ends must see it when the guest closes them. What stands there instead does no harm. */
 static void init_release(const struct init *in)
 {
+	const struct init_args *a = in->args;
+	const int kept[] = { a->ctl_fd, in->signal_fd, a->pty_slave_fd, a->kill_fd, a->ro_self_fd };
+
 	for (int fd = 0; fd < 3; fd++)
 		dup2(in->signal_fd, fd);
+	for (unsigned from = 3, next; ; from = next + 1) {
+		next = ~0U;
+		for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+			if (kept[i] >= (int)from && (unsigned)kept[i] < next)
+				next = (unsigned)kept[i];
+		}
+		if (from < next)
+			sys_close_range(from, next - 1, 0);
+		if (next == ~0U)
+			break;
+	}
 }
 
 static _Noreturn void init_loop(struct init *in)

@@ -98,6 +98,20 @@ for u in $users; do
 	like "/.. and /proc/1/root are the guest's / (--userns $u)" "$out" '^ *1$'
 done
 
+# Guest init was born before the tree, with all that vrun had open then.
+for u in $users; do
+	"$VRUN" -q --root "$tmp/r" --bind "$tmp:/mnt" --userns "$u" --status-fd 3 -- /bin/sleep 60 3>"$tmp/status" &
+	sleeper=$!
+	wait_for 10 grep -q '"exec"' "$tmp/status"
+	init=$(sed -n 's/.*"event":"start".*"pid":\([0-9]*\).*/\1/p' "$tmp/status")
+	for fd in "/proc/$init/fd"/*; do readlink "$fd"; done >"$tmp/fds"
+	is "guest init has no file, directory or namespace of the host open (--userns $u)" \
+		"$(grep -Ev '^(socket:|anon_inode:\[(signalfd|eventfd)\]|/memfd:vrun)' "$tmp/fds")" ""
+	isnt "... but something" "$(wc -l <"$tmp/fds")" 0
+	kill -KILL $sleeper
+	wait $sleeper 2>/dev/null
+done
+
 # A chroot as the caller's place: a tree above that the barrier can't remove.
 run unshare -m --propagation private sh -c '
 	mkdir -p "$1/j/r" "$1/j/proc" && mount --bind "$1/j" "$1/j" && cp -a "$1/r/." "$1/j/r/" &&
