@@ -191,6 +191,7 @@ void cgroup_refresh(struct cgroup *cg)
 		if (fd < 0)
 			continue;
 		strcpy(cg->v1_name[cg->n_v1], line);
+		cg->v1_tasks_fd[cg->n_v1] = openat(fd, "tasks", O_WRONLY | O_CLOEXEC);
 		cg->v1_dir_fd[cg->n_v1++] = fd;
 	}
 }

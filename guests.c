@@ -469,7 +469,8 @@ static bool wait_gone(int pidfd, int timeout_ms)
 	return n > 0;
 }
 
-/* Guest init's control socket, from the supervisor's end: so init believes what comes. */
+/* Guest init's control socket, from the supervisor's end: so init believes what comes. With --init, where pid 1 is a
+ * program of the guest's, one on which the supervisor itself listens. */
 static int control_socket(const struct cgroup *cg, int pidfd)
 {
 	char number[16];
@@ -477,8 +478,6 @@ static int control_socket(const struct cgroup *cg, int pidfd)
 
 	if (cgroup_attr(cg, "trusted.vrun.ctl", number, sizeof(number)) <= 0)
 		just_ended(cg);
-	if (atoi(number) < 0)
-		return -1;      /* --init: pid 1 is a program of the guest's */
 	fd = sys_pidfd_getfd(pidfd, atoi(number));
 	if (fd < 0)
 		die_sys("guest %s: reach its init through its supervisor (Linux 5.6)", cg->name);
@@ -489,16 +488,8 @@ static void signal_command(const struct cgroup *cg, int pidfd, int sig)
 {
 	_cleanup_fd_ int ctl_fd = control_socket(cg, pidfd);
 	struct ctl m = { .type = CTL_SIGNAL, .value = sig };
-	pid_t init = cgroup_init(cg);
 
-	if (ctl_fd >= 0) {
-		if (send_fds(ctl_fd, &m, sizeof(m), NULL, 0))
-			just_ended(cg);
-		return;
-	}
-	_cleanup_fd_ int init_fd = init > 0 ? sys_pidfd_open(init, 0) : -1;
-
-	if (init_fd < 0 || cgroup_init(cg) != init || sys_pidfd_send_signal(init_fd, sig))
+	if (send_fds(ctl_fd, &m, sizeof(m), NULL, 0))
 		just_ended(cg);
 }
 
@@ -584,16 +575,12 @@ static int verb_set(struct plan *p)
 static int verb_enter(struct plan *p)
 {
 	struct cgroup cg;
-	int ctl_fd;
 
 	no_guest_code = EXIT_VRUN;      /* 3 might be the command's own status */
 	must_find(p, &cg);
 	_cleanup_fd_ int pidfd = supervisor_pidfd(&cg);
 
-	ctl_fd = control_socket(&cg, pidfd);
-	if (ctl_fd < 0)
-		die("--enter %s: its pid 1 is a program of its own (--init), which can't be asked for a child", cg.name);
-	return enter_run(p, &cg, ctl_fd);
+	return enter_run(p, &cg, control_socket(&cg, pidfd));
 }
 
 /* ---- all of them ---- */

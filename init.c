@@ -288,9 +288,9 @@ static void command_continue(struct init *in, bool foreground)
 	kill(-in->command, SIGCONT);
 }
 
-/* In the helper of one entered command, which is to it what init is to COMMAND. Nothing of init's but its place
- * in the guest goes on: what to start, as whom and with which descriptors comes with the request. */
-static _Noreturn void enter_main(const struct init *in, const int fd[ENTER_FDS])
+/* Nothing of the starter's but the place in the guest goes on: what to start, as whom and with which descriptors
+ * comes with the request. */
+_Noreturn void init_entered(const struct init_args *base, const int fd[])
 {
 	static struct init_args args;
 	static struct plan plan;
@@ -298,15 +298,14 @@ static _Noreturn void enter_main(const struct init *in, const int fd[ENTER_FDS])
 	struct enter e;
 
 	util_error_fd = fd[ENTER_ERROR];
-	close(in->args->ctl_fd);
-	close(in->signal_fd);
 	enter_receive(fd[ENTER_REQUEST], &e);
 	for (int i = 0; i < 3; i++) {
 		if (dup2(fd[ENTER_STDIN + i], i) < 0)
 			die_sys("descriptor %d", i);
 	}
-	plan = *in->args->plan;
+	plan = *base->plan;
 	plan.args = e.args;
+	plan.context.init = false;
 	plan.rights.user = e.user;
 	plan.rights.groups = e.groups;
 	plan.rights.env = e.env;
@@ -314,7 +313,7 @@ static _Noreturn void enter_main(const struct init *in, const int fd[ENTER_FDS])
 	plan.root.workdir = e.workdir;
 	plan.control.n_keep_fd = 0;
 	tty.eager = e.foreground;
-	args = *in->args;
+	args = *base;
 	args.plan = &plan;
 	args.tty = &tty;
 	args.ctl_fd = fd[ENTER_REPLY];
@@ -331,10 +330,14 @@ static _Noreturn void enter_main(const struct init *in, const int fd[ENTER_FDS])
 	init_main(&args);
 }
 
+/* A helper is to its command what init is to COMMAND. */
 static void enter(const struct init *in, int fd[ENTER_FDS], size_t n_fds)
 {
-	if (n_fds >= ENTER_TTY && fork() == 0)
-		enter_main(in, fd);
+	if (n_fds >= ENTER_TTY && fork() == 0) {
+		close(in->args->ctl_fd);
+		close(in->signal_fd);
+		init_entered(in->args, fd);
+	}
 	/* If there is no process to be had, the other side sees its socket close. */
 	for (size_t i = 0; i < n_fds; i++)
 		close(fd[i]);

@@ -252,29 +252,14 @@ void supervise_broker_role(int fd)
 	broker_main(&b, procvirt_sysinfo, net_bind_source);
 }
 
-/* A call is waiting and nobody answers: make the broker, in the guest's cgroup tree (its sockets and memory are
- * the guest's), but not among the guest's processes. It dies with us. */
-static void spawn_broker(struct supervisor *s)
+static pid_t fork_broker(struct supervisor *s, struct broker *b)
 {
-	uint64_t now = supervise_now_us() / 1000;
-	int leaf;
-	pid_t pid;
+	pid_t pid = sys_clone3(CLONE_INTO_CGROUP, NULL, cgroup_broker(&s->cg), SIGCHLD);
 
-	if (now - s->broker_window_ms > BROKER_WINDOW_MS) {
-		s->broker_window_ms = now;
-		s->broker_count = 0;
-	}
-	if (++s->broker_count > BROKER_LIMIT)
-		die("the guest's broker ended %d times in %d s; the guest was stopped", BROKER_LIMIT,
-		    BROKER_WINDOW_MS / 1000);
-	leaf = cgroup_broker(&s->cg);
-	pid = sys_clone3(CLONE_INTO_CGROUP, NULL, leaf, SIGCHLD);
-	if (pid < 0)
-		die_sys("the guest's broker: clone into its cgroup");
 	if (pid == 0) {
 		const struct view *v = &s->view;
-		const int *fds[] = { &s->broker.listener_fd, &s->broker.uts_fd, &s->broker.net_fd,
-				     &s->broker.cgroup_fd, &v->load_fd, &v->payload_fd, &v->tasks_fd,
+		const int *fds[] = { &b->listener_fd, &b->uts_fd, &b->net_fd,
+				     &b->cgroup_fd, &v->load_fd, &v->payload_fd, &v->tasks_fd,
 				     &v->memory.dir_fd, &s->net.config_fd };
 		sigset_t none;
 
@@ -285,13 +270,31 @@ static void spawn_broker(struct supervisor *s)
 		util_undo = NULL;
 		for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 			keep(*fds[i]);
-		s->broker.view = *v;
-		s->broker.view.stats_fd = -1;
-		s->broker.net = s->net;
-		exec_role(s->self_fd, "vrun-broker", &s->broker, sizeof(s->broker));
+		b->view = *v;
+		b->view.stats_fd = -1;
+		b->net = s->net;
+		exec_role(s->self_fd, "vrun-broker", b, sizeof(*b));
 		_exit(EXIT_VRUN);
 	}
-	s->broker_pid = pid;
+	return pid;
+}
+
+/* A call is waiting and nobody answers: make the broker, in the guest's cgroup tree (its sockets and memory are
+ * the guest's), but not among the guest's processes. It dies with us. */
+static void spawn_broker(struct supervisor *s)
+{
+	uint64_t now = supervise_now_us() / 1000;
+
+	if (now - s->broker_window_ms > BROKER_WINDOW_MS) {
+		s->broker_window_ms = now;
+		s->broker_count = 0;
+	}
+	if (++s->broker_count > BROKER_LIMIT)
+		die("the guest's broker ended %d times in %d s; the guest was stopped", BROKER_LIMIT,
+		    BROKER_WINDOW_MS / 1000);
+	s->broker_pid = fork_broker(s, &s->broker);
+	if (s->broker_pid < 0)
+		die_sys("the guest's broker: clone into its cgroup");
 }
 
 /* --helper: Linux-VServer's vshelper. CMD EVENT NAME, no shell between; its 0-2 are ours. */
@@ -542,6 +545,16 @@ static void stop_guest(struct supervisor *s)
 		s->stop_deadline_ms = supervise_now_us() / 1000 + s->stop_timeout_ms;
 }
 
+void supervise_extra_broker(struct supervisor *s, int listener_fd)
+{
+	struct broker b = s->broker;
+
+	b.listener_fd = listener_fd;
+	/* Reaped with the rest; ends with its listener, or with us. Where the guest's limits leave no room for it, the
+	 * calls fail: with ENOSYS, since nobody listens. */
+	fork_broker(s, &b);
+}
+
 static void reap(struct supervisor *s)
 {
 	int status;
@@ -645,12 +658,31 @@ static void on_message(struct supervisor *s)
 	}
 }
 
+void (*supervise_enter)(const int fd[]);
+
+/* --init: from a vrun that took our other end, so from the host's root. */
+static void on_enter(struct supervisor *s)
+{
+	struct ctl m;
+	int fd[ENTER_FDS] = { -1, -1, -1, -1, -1, -1, -1 };
+	size_t n = ENTER_FDS;
+
+	if (recv_fds(s->enter_fd[0], &m, sizeof(m), fd, &n) != sizeof(m))
+		return;
+	if (m.type == CTL_SIGNAL)
+		kill(s->init_pid, m.value);
+	else if (m.type == CTL_ENTER && n >= ENTER_TTY && supervise_enter)
+		supervise_enter(fd);
+	for (size_t i = 0; i < n; i++)
+		close(fd[i]);
+}
+
 static int timeout_ms(const struct supervisor *s)
 {
 	uint64_t now = supervise_now_us() / 1000, until = UINT64_MAX;
 	int tty_ms = tty_timeout_ms(&s->tty);
 
-	if (!s->reexeced && !s->restartable)
+	if (!s->reexeced && !s->init_mode)
 		until = s->start_us / 1000 + REEXEC_AFTER_MS;
 	if (s->stop_deadline_ms && s->stop_deadline_ms < until)
 		until = s->stop_deadline_ms;
@@ -673,7 +705,7 @@ static void on_time(struct supervisor *s)
 		cgroup_kill(&s->cg);
 		kill(s->init_pid, SIGKILL);
 	}
-	if (!s->reexeced && !s->restartable && now >= s->start_us / 1000 + REEXEC_AFTER_MS)
+	if (!s->reexeced && !s->init_mode && now >= s->start_us / 1000 + REEXEC_AFTER_MS)
 		reexec(s);
 }
 
@@ -691,15 +723,16 @@ void supervise(struct supervisor *s)
 	while (!s->again) {
 		/* A call waits on the listener only while there's no broker to take it. */
 		bool watch = s->broker.listener_fd >= 0 && s->broker_pid == 0;
-		struct pollfd fds[8] = {
+		struct pollfd fds[9] = {
 			{ .fd = s->signal_fd, .events = POLLIN },
 			{ .fd = s->ctl_fd, .events = POLLIN },
 			{ .fd = watch ? s->broker.listener_fd : -1, .events = POLLIN },
 			{ .fd = s->view.device_fd, .events = POLLIN },
+			{ .fd = s->enter_fd[0], .events = POLLIN },
 		};
-		size_t n_tty = tty_poll(&s->tty, fds + 4, 4);
+		size_t n_tty = tty_poll(&s->tty, fds + 5, 4);
 
-		if (poll(fds, 4 + n_tty, timeout_ms(s)) < 0 && errno != EINTR)
+		if (poll(fds, 5 + n_tty, timeout_ms(s)) < 0 && errno != EINTR)
 			die_sys("poll");
 		if (fds[1].revents)
 			on_message(s);
@@ -711,7 +744,9 @@ void supervise(struct supervisor *s)
 			close_fd(&s->broker.listener_fd);       /* nobody is left under the filter */
 		if (fds[3].revents)
 			procvirt_serve(&s->view);
-		tty_ready(&s->tty, fds + 4, n_tty);
+		if (fds[4].revents & POLLIN)
+			on_enter(s);
+		tty_ready(&s->tty, fds + 5, n_tty);
 		on_time(s);
 	}
 }

@@ -45,6 +45,8 @@
 
 extern char **environ;
 
+enum { ENTER_WAIT_MS = 5000 };          /* for an entered command's filter; a few ms, unless the machine is swamped */
+
 /* All that a start passes from step to step. Lives in the supervisor; the builder and init have a copy. */
 struct run {
 	const struct plan *plan;
@@ -57,6 +59,7 @@ struct run {
 	struct guest_ref join;
 	uint32_t id_base;
 	pid_t init_pid;                 /* in the builder */
+	int enter_ns_fd[2];             /* of an entered command: the guest's cgroup and user namespace */
 	bool again;                     /* a restart: steps marked `once` hold */
 };
 
@@ -508,6 +511,101 @@ static const struct step supervisor_steps[] = {
 	{ "fork the builder", "", always, build },
 };
 
+/* ---- --enter, where pid 1 is a stranger that can't be asked for a child (--init) ---- */
+
+static void join_cgroup_ns(struct run *r)
+{
+	if (setns(r->enter_ns_fd[0], CLONE_NEWCGROUP) < 0)
+		die_sys("--enter: the guest's cgroup namespace");
+}
+
+static void join_userns(struct run *r)
+{
+	if (setns(r->enter_ns_fd[1], CLONE_NEWUSER) < 0)
+		die_sys("--enter: the guest's user namespace");
+}
+
+/* What init_steps are for guest init: the same rights, filter and domain, made anew from the same plan. */
+static const struct step entrant_steps[] = {
+	{ "enter the guest's v1 cgroups, by `tasks`", "", always, enter_cgroup },
+	{ "join the guest's cgroup namespace", "Linux 4.6", own_cgroup, join_cgroup_ns },
+	{ "join the guest's user namespace", "Linux 3.8", has_userns, join_userns },
+	{ "stand below the barrier", "", always, behind_barrier },
+	{ "become the guest's root, without groups", "Linux 3.8", always, become_guest_root },
+	{ "start a session keyring", "CONFIG_KEYS", always, new_keyring },
+	{ "keep abstract UNIX sockets apart (Landlock scope)", "Linux 6.12", host_net, scope },
+	{ "load the seccomp filter", "Linux 5.14", always, load_filter },
+	{ "drop the bounding set, inheritable and ambient sets; read them back", "Linux 4.3", always, bound },
+};
+
+/* Where pid 1 is: a guest that divided its cgroup has no processes in the payload itself. */
+static int cgroup_of_init(const struct supervisor *s)
+{
+	char path[512];
+
+	if (!hierarchy_path_of(s->init_pid, NULL, path, sizeof(path)) ||
+	    strncmp(path, s->cg.path, strlen(s->cg.path)))
+		return -1;
+	return hierarchy_below(s->cg.tree_fd, path);
+}
+
+/* Host root, undumpable, on its way into the guest's namespaces; the child has CLONE_PARENT, so is a stranger to
+ * pid 1 until its helper ends. Its errors go to the entering vrun. */
+static _Noreturn void build_entrant(struct run *r, const int fd[])
+{
+	struct supervisor *s = r->sup;
+	int flags = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWTIME;
+	int init_cgroup_fd = cgroup_of_init(s), pidfd = sys_pidfd_open(s->init_pid, 0);
+	pid_t pid;
+
+	util_error_fd = fd[ENTER_ERROR];
+	util_undo = NULL;
+	prctl(PR_SET_DUMPABLE, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	close_fd(&s->guard_fd);
+	procvirt_close(&s->view);
+	limits_apply_rlimits(r->plan, getpid());
+	r->enter_ns_fd[0] = open_ns(s->init_pid, "cgroup");
+	r->enter_ns_fd[1] = open_ns(s->init_pid, "user");
+	if (pidfd < 0 || setns(pidfd, flags) < 0)
+		die_sys("--enter: the guest's namespaces (Linux 5.8)");
+	pid = sys_clone3(CLONE_PARENT | CLONE_INTO_CGROUP, NULL, s->cg.payload_fd, 0);
+	if (pid < 0 && errno == EBUSY && init_cgroup_fd >= 0)
+		pid = sys_clone3(CLONE_PARENT | CLONE_INTO_CGROUP, NULL, init_cgroup_fd, 0);
+	if (pid < 0)
+		die_sys("--enter: clone into the guest's cgroup");
+	if (pid > 0)
+		_exit(0);
+	walk(entrant_steps, sizeof(entrant_steps) / sizeof(entrant_steps[0]), r);
+	init_entered(&r->init, fd);
+}
+
+static struct run *running;
+
+/* In the supervisor. The new filter's calls need a broker of their own. */
+static void enter_guest(const int fd[])
+{
+	struct run r = *running;
+	struct pollfd wait = { .events = POLLIN };
+	struct ctl m;
+	int listener_fd = -1;
+	size_t n = 1;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, r.ctl_fd) < 0)
+		return;                 /* the entering vrun sees its socket close */
+	pid = fork();
+	if (pid == 0)
+		build_entrant(&r, fd);
+	close(r.ctl_fd[1]);
+	wait.fd = r.ctl_fd[0];
+	if (pid > 0 && brokered(r.plan) && poll(&wait, 1, ENTER_WAIT_MS) > 0 &&
+	    recv_fds(r.ctl_fd[0], &m, sizeof(m), &listener_fd, &n) == sizeof(m) && n)
+		supervise_extra_broker(r.sup, listener_fd);
+	close_fd(&listener_fd);
+	close(r.ctl_fd[0]);
+}
+
 /* ---- the supervisor while the guest starts ---- */
 
 static void check_error_pipe(struct run *r, bool started)
@@ -621,7 +719,7 @@ static void wait_for_exec(struct run *r)
 /* ---- guest_enter ---- */
 
 static struct supervisor sup = {
-	.ctl_fd = -1, .signal_fd = -1, .self_fd = -1, .guard_fd = -1, .status_fd = -1, .pid_dir_fd = -1,
+	.ctl_fd = -1, .enter_fd = { -1, -1 }, .signal_fd = -1, .self_fd = -1, .guard_fd = -1, .status_fd = -1, .pid_dir_fd = -1,
 	.cg = { .tree_fd = -1, .dir_fd = -1, .payload_fd = -1, .broker_fd = -1, .kill_fd = -1 },
 	.net = { .lookup_link_fd = -1, .config_fd = -1, .guests_fd = -1 },
 	.tty = { .master_fd = -1, .term_fd = -1, .in_fd = -1, .out_fd = -1, .slave_fd = -1 },
@@ -700,7 +798,7 @@ static void guest_start(struct run *r)
 		cgroup_sweep();         /* while the builder works; a claim has swept what stood in its way */
 	wait_for_exec(r);
 
-	cgroup_publish(&sup.cg, sup.init_pid, sup.ctl_fd, p);
+	cgroup_publish(&sup.cg, sup.init_pid, sup.init_mode ? sup.enter_fd[1] : sup.ctl_fd, p);
 	supervise_status(&sup, "{\"event\":\"start\",\"name\":\"%s\",\"xid\":%u,\"pid\":%d,\"supervisor\":%d,\"cgroup\":\"%s\"}",
 			 sup.cg.name, sup.cg.xid, (int)sup.init_pid, (int)getpid(), sup.cg.path);
 	supervise_status(&sup, "{\"event\":\"exec\"}");
@@ -729,6 +827,10 @@ static _Noreturn void guest_enter(struct plan *p, const char *caller_cwd, char *
 
 	catch_signals(&sup, &r.init);
 	supervise_hooks(&sup);
+	running = &r;
+	supervise_enter = enter_guest;
+	if (p->context.init && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sup.enter_fd) < 0)
+		die_sys("socketpair");
 	for (;; r.again = true) {
 		guest_start(&r);
 		supervise(&sup);        /* comes back when the guest restarts */

@@ -718,6 +718,8 @@ struct init_args {
 	bool entered;           /* not init, but the helper of one entered command */
 };
 _Noreturn void init_main(const struct init_args *a);    /* guest pid 1: fork COMMAND and reap, or become it (--init) */
+/* The helper of one entered command, in its place in the guest; fd: enum enter_fd. */
+_Noreturn void init_entered(const struct init_args *base, const int fd[]);
 _Noreturn void init_exec_role(int argc, char **argv);   /* the stage that runs from the read-only copy: see init.c */
 
 /* ---- supervise.c: the process that waits ---- */
@@ -727,6 +729,7 @@ struct supervisor {                     /* plain data: travels in the sealed mem
 	pid_t init_pid;                 /* guest init, on the host's numbers; our child */
 	pid_t broker_pid, guard_pid;    /* 0: none */
 	int ctl_fd;                     /* control socket to guest init; -1 with --init, once COMMAND runs */
+	int enter_fd[2];                /* --init: who enters asks us on [0]; [1] is for him to take; else -1 */
 	int signal_fd;
 	int self_fd;                    /* vrun's own executable, O_PATH, for roles */
 	int guard_fd;                   /* write end of the guard's pipe: its EOF is our death; -1: none */
@@ -767,6 +770,9 @@ int supervise_helper(struct supervisor *s, const char *event, bool wait);       
 _Noreturn void supervise_end_by(int wait_status);       /* exit as that status says: code, or the same signal */
 _Noreturn void supervise_role(int fd);          /* the re-exec'ed supervisor: takes its state from the sealed memfd */
 _Noreturn void supervise_broker_role(int fd);
+/* --init: CTL_ENTER came with these descriptors; what makes the child (vrun.c). */
+extern void (*supervise_enter)(const int fd[]);
+void supervise_extra_broker(struct supervisor *s, int listener_fd);     /* for one entered command's filter */
 uint64_t supervise_now_us(void);
 
 /* ---- enter.c: --enter ---- */

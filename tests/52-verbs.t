@@ -105,7 +105,7 @@ is "signals go to the command" $? 9
 if command -v script >/dev/null; then
 	is "with a terminal it has a pty of the guest" \
 		"$(script -qec "'$VRUN' --enter web -- sh -c 'tty; id -un'" /dev/null </dev/null | tr -d '\r' |
-			tr '\n' ' ' | sed 's/^^@//; s/[0-9]/N/')" "/dev/pts/N root "
+			tr '\n' ' ' | sed 's/\^@//g; s/[0-9]/N/')" "/dev/pts/N root "
 	like "of which it is the controlling one" \
 		"$(script -qec "'$VRUN' --enter web -- sh -c 'echo to >/dev/tty'" /dev/null </dev/null)" 'to'
 fi
@@ -113,6 +113,38 @@ begin shut --no-enter -- sleep 600
 exits "--no-enter is kept" 125 v --enter shut -- true
 like "and named" "$err" 'no-enter'
 ok "but it can be ended" v --kill shut
+
+# --- enter with --init: pid 1 is a stranger, the supervisor makes the helper ---
+
+cat >"$R/bin/myinit" <<'I'
+#!/bin/sh
+trap 'exit 0' INT TERM
+trap 'echo usr1' USR1
+sh /bin/same
+echo up
+while :; do sleep 0.1; done
+I
+chmod 755 "$R/bin/myinit"
+begin ini --init -- /bin/myinit
+wait_for 5 grep -q up "$tmp/out.ini"
+is "--init: ids, capabilities, filter, cgroup and namespaces are those of pid 1" \
+	"$("$VRUN" --enter ini -- sh /bin/same)" "$(grep -vx -e up -e usr1 "$tmp/out.ini")"
+exits "--init: the command's status" 9 v --enter ini -- sh -c 'exit 9'
+exits "--init: 127 for a command that isn't there" 127 v --enter ini -- nosuch
+is "--init: a call that the filter notifies is answered" "$(v --enter ini -- sh -c 'hostname entered && hostname')" entered
+v --enter ini -- sh -c 'sleep 4323 >/dev/null 2>&1 &'
+is "--init: a daemon that is left behind is pid 1's child" \
+	"$(v --enter ini -- sh -c 'for p in /proc/[0-9]*; do
+		if grep -qs 4323 "$p/cmdline" && [ "$p" != "/proc/$$" ]; then sed -n "s/^PPid:.//p" "$p/status"; fi; done')" 1
+ok "--init: --kill --signal reaches pid 1" v --kill ini --signal USR1
+ini_usr1() { grep -q usr1 "$tmp/out.ini"; }
+ok "which hears it" wait_for 3 ini_usr1
+ok "--init: --stop" v --stop ini
+begin ini --init --userns no --ip host --on-reboot exit -- /bin/myinit
+wait_for 5 grep -q up "$tmp/out.ini"
+sleep 0.3
+is "--init --userns no: the same" "$("$VRUN" --enter ini -- sh /bin/same)" "$(grep -vx -e up -e usr1 "$tmp/out.ini")"
+v --kill ini
 
 # --- pause -------------------------------------------------------------------
 
@@ -174,8 +206,11 @@ ok "--kill needs nothing of the supervisor's but its end" sh -c "'$VRUN' --kill 
 
 # CVE-2016-9962, CVE-2019-5736. The control is what enters by setns(2) with a descriptor of the host's open.
 echo "the host's own" >"$tmp/secret"
-for userns in yes no; do
-	begin trap --userns $userns -- stalk 60
+for userns in yes no init; do
+	case $userns in
+	init) begin trap --init -- stalk 60 ;;
+	*) begin trap --userns $userns -- stalk 60 ;;
+	esac
 	ready() { grep -q ready "$tmp/out.trap"; }
 	wait_for 5 ready
 	if [ $userns = yes ] && command -v nsenter >/dev/null; then
