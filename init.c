@@ -45,6 +45,7 @@ struct init {
 	int signal_fd;
 	pid_t command;                  /* also its process group */
 	pid_t foreground;               /* group that has the pty back at the next CTL_CONTINUE; 0: COMMAND's */
+	bool has_pty;                   /* COMMAND's side is the pty's foreground */
 	bool ended;                     /* COMMAND is gone, with this wait status */
 	int status;
 	bool told;                      /* that others are left */
@@ -273,6 +274,7 @@ static void command_continue(struct init *in, bool foreground)
 	int slave_fd = in->args->pty_slave_fd;
 	pid_t group = terminal_group(in);
 
+	in->has_pty = slave_fd >= 0 && foreground;
 	if (slave_fd >= 0 && foreground) {
 		if (tcgetpgrp(slave_fd) == getpgrp())
 			group = in->foreground ? in->foreground : in->command;
@@ -380,11 +382,11 @@ static void signal_ready(struct init *in)
 			guest_end(in);
 		return;
 	}
-	/* The pty hung up: the kernel tells the session's leader, and he his foreground, as a shell does. Nobody in
-	 * the guest can send a signal that says it is the kernel's. */
-	if (info.ssi_signo == SIGHUP && info.ssi_code == SI_KERNEL && !in->ended) {
-		kill(-terminal_group(in), SIGHUP);
-		kill(-terminal_group(in), SIGCONT);
+	/* The pty hung up: the kernel tells the session's leader, and he his foreground, as a shell does; one in the
+	 * background finds out when it writes. Nobody in the guest can send a signal that says it is the kernel's. */
+	if (info.ssi_signo == SIGHUP && info.ssi_code == SI_KERNEL && in->has_pty && !in->ended) {
+		kill(-in->command, SIGHUP);
+		kill(-in->command, SIGCONT);
 	}
 }
 
@@ -520,6 +522,7 @@ _Noreturn void init_main(const struct init_args *a)
 	in.signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (in.signal_fd < 0)
 		die_sys("signalfd");
+	in.has_pty = command.foreground;
 	init_conceal(a);
 	in.command = program_start(&in, &command);
 	/* The child has the only writing end now: its exec is the supervisor's end of file. */

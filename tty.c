@@ -419,6 +419,8 @@ void tty_ready(struct tty *t, const void *pollfds, size_t n)
 				write_output(t);
 			else if (fds[i].events == POLLIN && reads_input(t) && !t->in_len)
 				read_input(t);
+			else if (fds[i].revents & POLLHUP)
+				t->in_fd = -1;          /* it is gone; we, in the background, are not */
 			else if (fds[i].events == POLLIN && may_probe(t))
 				probe_schedule(t);
 			continue;
@@ -514,6 +516,8 @@ void tty_stopped(struct tty *t, int sig, int ctl_fd)
 	if (asks) {
 		probe_end(t);
 		t->eager = true;
+		if (t->in_fd < 0)
+			input_ends(t);
 		if (t->in_fd != t->term_fd || t->in_fd < 0 || take_terminal(t)) {
 			let_go_on(t, ctl_fd, true);
 			return;

@@ -94,9 +94,8 @@ run "$VRUN" --root "$R" -- sh -c 'ls -l /proc/1/exe /proc/1/root /proc/1/cwd; ls
 unlike "nor its exe, root, fd or memory" "$out" '[-]>|^[0-9]|^[^l]'
 run "$VRUN" --root "$R" -- sh -c 'for s in 1 2 3 4 6 7 8 9 10 11 13 14 15 17 19 20 21 22 34 64; do kill -$s 1; done; sleep 0.1; exit 5'
 is "no signal of the guest's root ends or stops its init" "$status" 5
-run "$VRUN" --root "$R" -- sh -c 'ps -o pid,pgid,sid | awk "\$1 == 1 || \$1 == \$\$ { print }" ; exit 0'
-like "COMMAND is pid 2 in a process group of its own" \
-	"$("$VRUN" --root "$R" -- sh -c 'cut -d" " -f1,4-6 /proc/self/stat; exit' </dev/null)" '^[0-9]+ 2 2 1$'
+like "COMMAND is a child of pid 1's, in its session and a process group of its own" \
+	"$("$VRUN" --root "$R" -- sh -c 'cut -d" " -f1,4-6 /proc/self/stat; exit' </dev/null)" '^[0-9]+ ([0-9]+) \1 1$'
 
 # Each of them leaves a zombie to its parent, which ends at once; pid 1 must take them all.
 cat >"$R/bin/forks" <<'S'
@@ -133,10 +132,8 @@ is "what still runs when COMMAND ends is killed, with a line that counts" "$stat
 	"3 vrun: G: 3 processes still ran when the command ended: killed (--until last waits)"
 run "$VRUN" -q --root "$R" -- sh -c 'sleep 1000 & exit 3'
 is "-q: without the line" "$status $err" "3 "
-begin=$(date +%s%N)
 run "$VRUN" --root "$R" --until last -- sh -c '(sleep 1; echo late) & exit 4'
 is "--until last: the guest ends with its last process, the status is COMMAND's" "$status $out" "4 late"
-[ $(($(date +%s%N) - begin)) -ge 900000000 ] && pass "and not before" || fail "and not before"
 "$VRUN" --root "$R" --until last -- sh -c 'sleep 1000 & setsid sleep 1000 & exit 4' 2>"$tmp/err" </dev/null &
 pid=$!
 sleep 0.7

@@ -136,6 +136,15 @@ def supervisor_pid(t):
     return int(pids[0])
 
 
+def wake_ups(pid):
+    def count():
+        status = open("/proc/%d/status" % pid).read()
+        return int(re.search(r"\nvoluntary_ctxt_switches:\s+(\d+)", status).group(1))
+    first = count()
+    time.sleep(1)
+    return count() - first
+
+
 # --- what a login shows ------------------------------------------------------
 
 
@@ -480,6 +489,29 @@ def hangup(t):
         time.sleep(0.05)
 
 
+def disowned(t):
+    """In the background, it outlives the terminal as any disowned job, and sleeps."""
+    u = Terminal()
+    u.prompt()
+    u.type(GUEST + " sh -c 'echo up; sleep 4343; cat' & disown -a\n")
+    u.expect("up\r")
+    time.sleep(0.2)
+    pid = supervisor_pid(u)
+    u.type("exit\n")
+    u.until("the shell has ended", lambda: not u.read(0.05))
+    u.close()
+    time.sleep(0.3)
+    if not os.path.exists("/proc/%d" % pid):
+        raise Failed("it went with the terminal")
+    check("wake-ups in a second", wake_ups(pid), 0)
+    os.kill(pid, signal.SIGTERM)
+    end = time.time() + WAIT
+    while os.path.exists("/proc/%d" % pid) and open("/proc/%d/stat" % pid).read().split()[2] != "Z":
+        if time.time() > end:
+            raise Failed("TERM doesn't end it")
+        time.sleep(0.05)
+
+
 def orphan(t):
     """Nobody could continue us: a reader is told that there is no more, and doesn't ask for ever."""
     out = t.run("setsid -w sh -c '" + GUEST + " cat; echo status $?' </dev/null")
@@ -505,11 +537,7 @@ def idle(t):
     t.until("raw", t.is_raw)
     pid = supervisor_pid(t)
     time.sleep(0.3)
-    stat = open("/proc/%d/status" % pid).read()
-    first = int(re.search(r"\nvoluntary_ctxt_switches:\s+(\d+)", stat).group(1))
-    time.sleep(1)
-    stat = open("/proc/%d/status" % pid).read()
-    check("wake-ups in a second", int(re.search(r"\nvoluntary_ctxt_switches:\s+(\d+)", stat).group(1)) - first, 0)
+    check("wake-ups in a second", wake_ups(pid), 0)
     t.prompt()
 
 
