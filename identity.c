@@ -307,8 +307,8 @@ static void set_groups(struct identity *id, gid_t *list, size_t n)
 static void resolve_groups(const struct plan *p, const char *member, struct span group, int group_err,
 			   struct identity *id)
 {
-	/* A line of a group that has a member is 7 bytes at least. */
-	size_t lines = group.len / 7 + 1, room = lines + GROUP_WORDS_MAX < GROUPS_MAX ? lines + GROUP_WORDS_MAX : GROUPS_MAX;
+	/* A line of a group that has a member is 6 bytes at least. */
+	size_t lines = group.len / 6 + 1, room = lines + GROUP_WORDS_MAX < GROUPS_MAX ? lines + GROUP_WORDS_MAX : GROUPS_MAX;
 	gid_t *list = xmalloc(room * sizeof(*list));
 	size_t n = 0;
 	struct word *words;

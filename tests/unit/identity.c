@@ -97,12 +97,14 @@ static void release(char **env)
 	free(env);
 }
 
+#define S(text) ((char *)(text))
+
 static void environment(void)
 {
-	char *caller[] = { "TERM=xterm-256color", "SECRET=1", "LANG=de", "LD_PRELOAD=x", "=odd", "odd", NULL };
-	char *strange[] = { "TERM=x\033]0;y", NULL };
-	char *asked[] = { "LANG", "A=b=c", "EMPTY=", "NOT_THERE" };
-	struct identity id = { .home = "/h", .shell = "/s", .user = "u" };
+	char *caller[] = { S("TERM=xterm-256color"), S("SECRET=1"), S("LANG=de"), S("LD_PRELOAD=x"), S("=odd"), S("odd"), NULL };
+	char *strange[] = { S("TERM=x\033]0;y"), NULL };
+	char *asked[] = { S("LANG"), S("A=b=c"), S("EMPTY="), S("NOT_THERE") };
+	struct identity id = { .home = S("/h"), .shell = S("/s"), .user = S("u") };
 	struct plan p = { 0 };
 	char **e = identity_environment(&p, &id, caller);
 
