@@ -286,3 +286,14 @@ for i in 1 2 3; do
 	vrun --bind "$tmp/src/f:/mnt" -- true
 done >/dev/null 2>&1
 leftovers_none "after guests that ran and guests that didn't start nothing is left"
+
+# --- the manual --------------------------------------------------------------
+
+if [ -e "$top/guestfs.c" ]; then
+	missing=
+	for name in $(sed -n '/proc_table\[\]/,/^};/p' "$top/guestfs.c" | grep -o '"[^"]*"' | tr -d '"'); do
+		cat "$top"/man/vrun.8 "$top"/man/parts/*.mdoc 2>/dev/null |
+			grep -Eq "(^| )(/proc/)?$name( |\$)" || missing="$missing $name"
+	done
+	is "the manual names all that is covered in /proc" "$missing" ""
+fi
