@@ -937,18 +937,13 @@ static void check_network(struct plan *p)
 		demand(p, of_addresses[i], n->mode == IP_LIST, "an --ip ADDR");
 	if (p->context.join & NS_NET)
 		exclude(p, "ip", "join");
-	if ((p->context.share & NS_ABSTRACT) && n->mode == IP_NONE)
+	if ((p->context.share & NS_ABSTRACT) && n->mode == IP_NONE && !(p->context.join & NS_NET))
 		die_usage("--share abstract: needs --ip: a network of its own has its own names");
 	if (n->mode != IP_HOST)
 		return;
 	if (p->procvirt.hide_given && (p->procvirt.hide & HIDE_NET))
 		die_usage("--hide net and --ip host exclude each other");
 	p->procvirt.hide &= ~(unsigned)HIDE_NET;
-}
-
-static void check_limits(const struct plan *p)
-{
-	demand(p, "swap", p->limits.memory_bytes, "--memory: it is what comes on top of it");
 }
 
 static void check_view(const struct plan *p)
@@ -983,7 +978,6 @@ void opts_check(struct plan *p)
 	check_context(p);
 	check_root(p);
 	check_network(p);
-	check_limits(p);
 	check_view(p);
 	check_control(p);
 	if (p->context.userns == UNSET)

@@ -358,12 +358,12 @@ static void test_check(void)
 	refused("--share abstract ls", "--share abstract: needs --ip");
 	refused("--ip host --hide net ls", "--hide net and --ip host exclude");
 	refused("--cpus 1 --cpu-rate 250/1000 ls", "--cpus and --cpu-rate exclude");
-	refused("--swap 1G ls", "--swap: needs --memory");
 	refused("--virt none --uptime 5 ls", "--uptime: needs uptime in --virt");
 	refused("--status-fd 1 --keep-fd 5 ls", "--keep-fd 5: Bad file descriptor");
 	refused("-v -q ls", "--verbose and --quiet exclude");
 	accepted("--share uts,pid --join ipc,cgroup=web ls");
 	accepted("--swap 0 -m 64M ls");
+	accepted("--share abstract --join net=web ls");
 	accepted("--ip 10.0.0.1 --ip-later --connect-allow 10.0.0.0/8:80 ls");
 }
 
