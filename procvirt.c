@@ -439,7 +439,8 @@ static bool tasks_by_cgroupstats(struct view *v, struct tasks *t)
 	if (!v->stats_family || dir < 0)
 		return false;
 	fd = (uint32_t)dir;
-	n = genl_ask(v->stats_fd, v->stats_family, CGROUPSTATS_CMD_GET, CGROUPSTATS_CMD_ATTR_FD, &fd, sizeof(fd), attrs, sizeof(attrs));
+	n = genl_ask(v->stats_fd, v->stats_family, CGROUPSTATS_CMD_GET, CGROUPSTATS_CMD_ATTR_FD, &fd, sizeof(fd), attrs,
+		     sizeof(attrs));
 	if (!genl_attr(attrs, n, CGROUPSTATS_TYPE_CGROUP_STATS, &s, sizeof(s)))
 		return false;
 	t->running = (unsigned)s.nr_running;
@@ -804,7 +805,8 @@ void procvirt_open(const struct plan *p, const struct cgroup *cg, struct view *v
 		generations[i] = (struct generation){ 0 };
 	}
 	*v = (struct view){ .virt = pv->virt, .device_fd = -1, .mount_fd = -1, .stats_fd = -1, .load_fd = -1,
-			    .payload_fd = -1, .tasks_fd = -1, .memory = { -1, false }, .cpu = { -1, false }, .cpuset = { -1, false },
+			    .payload_fd = -1, .tasks_fd = -1, .memory = { -1, false }, .cpu = { -1, false },
+			    .cpuset = { -1, false },
 			    .io = { -1, false } };
 	if (v->virt & VIRT_UPTIME) {
 		v->monotonic_ns = (int64_t)pv->uptime_secs * NS_PER_SEC - clock_ns(CLOCK_MONOTONIC);
