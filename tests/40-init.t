@@ -94,14 +94,8 @@ run "$VRUN" --root "$R" -- sh -c 'ls -l /proc/1/exe /proc/1/root /proc/1/cwd; ls
 unlike "nor its exe, root, fd or memory" "$out" '[-]>|^[0-9]|^[^l]'
 run "$VRUN" --root "$R" -- sh -c 'for s in 1 2 3 4 6 7 8 9 10 11 13 14 15 17 19 20 21 22 34 64; do kill -$s 1; done; sleep 0.1; exit 5'
 is "no signal of the guest's root ends or stops its init" "$status" 5
-<<<<<<< Updated upstream
 like "COMMAND is a child of pid 1's, in its session and a process group of its own" \
 	"$("$VRUN" --root "$R" -- sh -c 'cut -d" " -f1,4-6 /proc/self/stat; exit' </dev/null)" '^[0-9]+ ([0-9]+) \1 1$'
-=======
-run "$VRUN" --root "$R" -- sh -c 'ps -o pid,pgid,sid | awk "\$1 == 1 || \$1 == \$\$ { print }" ; exit 0'
-like "COMMAND is pid 2 in a process group of its own" \
-	"$("$VRUN" --root "$R" -- sh -c 'cut -d" " -f1,4-6 /proc/self/stat; exit' </dev/null)" '^[0-9]+ ([23]) \1 1$'
->>>>>>> Stashed changes
 
 # Each of them leaves a zombie to its parent, which ends at once; pid 1 must take them all.
 cat >"$R/bin/forks" <<'S'
