@@ -14,8 +14,9 @@
  * sealed memfd. Init forks a helper: leader of a session of its own, to the new command what init is to
  * COMMAND (init.c), in the guest's cgroups, namespaces, filter, domain and bounds because init is, undumpable
  * like init. With --init, pid 1 is a program that can't be asked: there the supervisor, which has kept the plan,
- * makes the helper as it made init, with a filter and a domain of the same plan (vrun.c). The helper and we talk over a socketpair in the words of the control socket. When we die, the
- * command stays: it is a child of the guest like any other.
+ * makes the helper as it made init, with a filter and a domain of the same plan (vrun.c). The helper and we talk over
+ * a socketpair in the words of the control socket. When we die, the command stays: it is a child of the guest like
+ * any other.
  *
  * The terminal is a pty of the guest's devpts, opened by us: below the guest's root without following any
  * link, and believed only if it is devpts' own ptmx. The other end comes from TIOCGPTPEER, by no path.
