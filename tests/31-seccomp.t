@@ -80,6 +80,18 @@ for u in yes no; do
 	like "userns $u: it comes on top of the default list" "$out" '^native bpf EPERM$'
 	ok "userns $u: a filter may come through a pipe" sh -c "cat '$tmp/bpf' | '$VRUN' -q --userns $u --seccomp /dev/stdin --root '$R' -- true"
 done
+"$VRUN" -q --name "filtered-$$" --seccomp "$tmp/bpf" --root "$R" -- sh -c 'echo up; sleep 20' >"$tmp/up" &
+pid=$!
+wait_for 5 grep -q up "$tmp/up"
+run "$VRUN" --enter "filtered-$$" -- sh -c 'mkdir /tmp/x; grep Seccomp_filters /proc/self/status'
+like "what enters is under it, too" "$err$out" 'Read-only file system.*Seccomp_filters:	2'
+kill -TERM "$pid"
+wait "$pid"
+for u in yes no; do
+	run "$VRUN" -q --init --userns $u --seccomp "$tmp/bpf" --root "$R" -- /bin/sh -c 'mkdir /tmp/x; echo $$'
+	like "userns $u: and an --init" "$err$out" 'Read-only file system'
+	like "userns $u: (which is pid 1)" "$out" '^1$'
+done
 printf 'not a filter' >"$tmp/bad"
 : >"$tmp/empty"
 for file in bad empty nosuch .; do
