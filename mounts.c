@@ -352,5 +352,8 @@ void mounts_apply(struct build *b, struct tree *t)
 	}
 	free(points);
 	free(t->own);
+	if (b->plan->root.n_device && t->dev_fd < 0)
+		die("--device %s: the guest has no /dev of its own: the root lacks it, or --bind or --tmpfs replaces it",
+		    quote(b->plan->root.device[0].path));
 	mount_over(b, t);
 }

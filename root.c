@@ -228,6 +228,8 @@ const char *root_parse_device(struct root *r, const char *arg)
 	why = s || (opt && !d.ro) ? "not PATH or PATH:ro" : normalise(d.path);
 	if (!why && strncmp(d.path, "/dev/", 5) != 0)
 		why = "the path must be below /dev";
+	if (!why && (strncmp(d.path, "/dev/pts/", 9) == 0 || strncmp(d.path, "/dev/shm/", 9) == 0))
+		why = "the guest has a /dev/pts and a /dev/shm of its own";
 	free(opt);
 	if (why) {
 		free(d.path);

@@ -106,7 +106,7 @@ static void others(void)
 {
 	static const char *const bad_device[] = {
 		"", "/", "/dev", "/dev/", "/devx", "/etc/passwd", "dev/null", "/dev/../etc/x", "/dev/x:", "/dev/x:rw",
-		"/dev/x:ro:ro", "/dev/x:ro,ro",
+		"/dev/x:ro:ro", "/dev/x:ro,ro", "/dev/pts/0", "/dev/./shm/x",
 	};
 	static const char *const bad_cow[] = { "", "tmpfs:", "tmpfs:0", "tmpfs:inf", "tmpfs:-1", "tmpfs:1x" };
 	static const char *const bad_disk[] = {
