@@ -1,0 +1,138 @@
+# What root in a guest may try to get at another address than its own 10.1.2.3 and 2001:db8::3; the host has
+# 10.1.2.4 and .5, too. Each line is tried outside first: there it works, so the attempt is a real one.
+# limit: 300
+HOST_ADDRS="10.1.2.3/24 10.1.2.4/24 10.1.2.5/24 2001:db8::3/64 2001:db8::4/64"
+export HOST_ADDRS
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/net.sh
+. "$top/tests/net.sh"
+sysctl_net ipv4/ping_group_range "0 2147483647"
+ip route add 224.0.0.0/4 dev host0
+"$net" serve HOST 200 tcp4:10.1.2.4:7000 tcp4:0.0.0.0:7001 udp4:10.1.2.4:7000 'tcp6:[2001:db8::4]:7000' tcp4:127.0.0.1:7002 \
+	udp4:127.0.0.1:7002 >"$tmp/host" &
+at_exit "kill $! 2>/dev/null"
+wait_for 10 grep -q ready "$tmp/host"
+N=EADDRNOTAVAIL
+
+# try SENTENCE OUTSIDE INSIDE OP...: in every kind of guest
+try() {
+	_what=$1 _out=$2 _in=$3
+	shift 3
+	host "$_what" "$_out" "$@"
+	for _g in "--userns yes" "--userns no" "--userns no --seccomp none" "--userns yes --seccomp none --ccap userns,raw_icmp"; do
+		# shellcheck disable=SC2086
+		says "$_what, $_g" "$_in" $_g --ip 10.1.2.3 --ip 2001:db8::3 -- net "$@"
+	done
+}
+
+try "bind, IPv4" "ok ok" "ok $N" tcp4 bind 10.1.2.4:0
+try "bind, UDP" "ok ok" "ok $N" udp4 bind 10.1.2.4:0
+try "bind, IPv6" "ok ok" "ok $N" tcp6 bind '[2001:db8::4]:0'
+try "bind, IPv4-mapped" "ok ok" "ok $N" tcp6 bind '[::ffff:10.1.2.4]:0'
+try "bind, a loopback of the host" "ok ok" "ok $N" tcp4 bind 127.0.0.9:0
+try "bind, another guest's loopback" "ok ok" "ok $N" tcp4 bind 127.5.5.1:0
+try "bind, AF_UNSPEC" "ok ok" "ok EAFNOSUPPORT" tcp4 bind-unspec 0.0.0.0:7900
+link=$(ip -6 addr show dev host0 | sed -n 's|.*inet6 \(fe80[^/]*\)/.*|\1|p' | head -n 1)
+wait_for 5 "$net" tcp6 bind "[$link%host0]:0"
+try "bind, link-local" "ok ok" "ok $N" tcp6 bind "[$link%host0]:0"
+try "IP_FREEBIND" "ok ok ok" "ok ok $N" tcp4 set freebind bind 10.1.2.4:0
+try "IPV6_FREEBIND" "ok ok ok" "ok ok $N" tcp6 set freebind6 bind '[2001:db8::99]:0'
+try "IP_BIND_ADDRESS_NO_PORT" "ok ok ok" "ok ok $N" tcp4 set noport bind 10.1.2.4:0
+try "IP_TRANSPARENT" "ok ok ok" "ok EPERM $N" tcp4 set transparent bind 10.9.9.9:0
+try "SO_REUSEPORT" "ok ok ok" "ok ok $N" tcp4 set reuseport bind 10.1.2.4:7555
+try "connect to AF_UNSPEC, then bind" "ok ok ok ok" "ok ok ok $N" udp4 connect 10.1.2.4:7000 unspec bind 10.1.2.4:0
+try "IPV6_ADDRFORM, then bind" "ok ok ok ok ok" "ok ok ok ok $N" udp6 connect '[::ffff:10.1.2.4]:7000' set addrform unspec bind 10.1.2.4:0
+try "IP_PKTINFO" "ok ok" "ok EPERM" udp4 from 10.1.2.4 10.1.2.5:9
+try "IP_PKTINFO on a connected socket" "ok ok ok" "ok ok EPERM" udp4 connect 10.1.2.5:9 from 10.1.2.4 -
+try "IPV6_PKTINFO" "ok ok" "ok EPERM" udp6 from '[2001:db8::4]' '[2001:db8::3]:9'
+try "MPTCP" "ok" EPROTONOSUPPORT mptcp4
+try "packet sockets" "ok" EPERM packet
+try "raw TCP" "ok" EPERM raw4 6
+try "IPPROTO_RAW" "ok" EPERM raw4 255
+try "raw ICMP with IP_HDRINCL and a foreign source" "ok ok ok" "ok ok EPERM" raw4 1 set hdrincl header 10.1.2.4 10.1.2.5
+try "raw ICMP bound to a foreign address" "ok ok ok" "ok ok EPERM" raw4 1 bind 10.1.2.4:0 echo 10.1.2.5
+try "a ping socket bound to one" "ok ok ok" "ok EINVAL ok" ping4 bind 10.1.2.4:0 echo 10.1.2.5
+try "multicast" "ok ok" "ok EPERM" udp4 send 224.0.0.251:9
+try "multicast from a raw socket" "ok ok" "ok EPERM" raw4 1 echo 224.0.0.251
+try "broadcast from a raw socket, as UDP" "ok ok ok ok" "ok ok ok EPERM" raw4 1 set hdrincl set broadcast header-udp 10.1.2.3 10.1.2.255
+try "the host's loopback, by sendto" "ok ok 127.0.0.1:7002" "ok ok none" udp4 send 127.0.0.1:7002 recv
+try "by sendto with AF_UNSPEC" "ok ok 127.0.0.1:7002" "ok ok none" udp4 send-unspec 127.0.0.1:7002 recv
+try "the host's loopback, TCP" "ok ok" "ok ECONNREFUSED" tcp4 connect 127.0.0.1:7002
+try "as an IPv4-mapped address" "ok ok" "ok ECONNREFUSED" tcp6 connect '[::ffff:127.0.0.1]:7002'
+try "SO_MARK" "ok ok" "ok EPERM" tcp4 set mark
+try "TCP_REPAIR" "ok ok" "ok EPERM" tcp4 set repair
+try "an address for lo, by netlink" ok EPERM newaddr 10.9.9.9
+if [ "$("$net" uring-bind 10.1.2.4:0)" = "ok " ]; then
+	host "io_uring" ok uring-bind 10.1.2.4:0
+	says "io_uring is refused" ENOSYS --ip 10.1.2.3 -- net uring-bind 10.1.2.4:0
+	says "without the deny list its bind is the system call's" $N --seccomp none --ip 10.1.2.3 -- net uring-bind 10.1.2.4:0
+else
+	skip "no bind by io_uring in this kernel"
+fi
+
+# --- what others see ---------------------------------------------------------
+
+me() { sed 's/.* \([^ ]*\):[0-9]* *$/\1/'; }
+is "TCP Fast Open: the peer sees the guest's address" "$(guest --ip 10.1.2.5 -- net tcp4 fastopen 10.1.2.4:7000 name | me)" 10.1.2.5
+
+# --- listening without bind, and what a wildcard hears -----------------------
+
+guest --ip 10.1.2.3 -- net tcp4 listen name accept >"$tmp/lonely" 2>&1 &
+wait_for 10 grep -q 0.0.0.0: "$tmp/lonely"
+port=$(sed 's/.*0.0.0.0:\([0-9]*\).*/\1/' "$tmp/lonely")
+is "listen without bind doesn't answer on another address" "$(timeout 1 "$net" tcp4 connect "10.1.2.4:$port")" "ok "
+is "but on the guest's" "$("$net" tcp4 connect "10.1.2.3:$port")" "ok ok "
+wait $!
+"$net" tcp4 listen name accept >"$tmp/control" 2>&1 &
+wait_for 10 grep -q 0.0.0.0: "$tmp/control"
+port=$(sed 's/.*0.0.0.0:\([0-9]*\).*/\1/' "$tmp/control")
+is "(outside: it does)" "$("$net" tcp4 connect "10.1.2.4:$port")" "ok ok "
+wait $!
+for where in 10.1.2.4 10.1.2.3; do
+	guest --ip 10.1.2.3 -- net udp4 send 10.1.2.3:9 name recv >"$tmp/auto" 2>&1 &
+	wait_for 10 grep -q 0.0.0.0: "$tmp/auto"
+	port=$(sed 's/.*0.0.0.0:\([0-9]*\).*/\1/' "$tmp/auto")
+	"$net" udp4 bind 10.1.2.5:7700 send "$where:$port" >/dev/null
+	wait $!
+	case $where in
+	*4) like "a socket bound by sendto hears nothing for another address" "$(cat "$tmp/auto")" ' none $' ;;
+	*) like "and what is for its own" "$(cat "$tmp/auto")" ' 10.1.2.5:7700 $' ;;
+	esac
+done
+guest --userns no --ip 10.1.2.3 -- net tcp4 set reuseport bind 0.0.0.0:7001 listen accept >"$tmp/thief" 2>&1 &
+sleep 1
+is "SO_REUSEPORT with the same user id steals nothing of the host's" "$(for _ in 1 2 3 4 5 6; do ask tcp 10.1.2.4:7001; done |
+	cut -d' ' -f1 | sort -u)" HOST
+wait $!
+
+# --- sockets from outside ----------------------------------------------------
+
+exits "an inherited socket is refused" 125 "$net" with-socket 0 "$VRUN" --root "$R" $abstract --ip 10.1.2.3 -- true
+exits "as stdout, too" 125 "$net" with-socket 1 "$VRUN" --root "$R" $abstract --ip 10.1.2.3 -- true
+
+# --- two guests --------------------------------------------------------------
+
+serve_guest "$tmp/a" 20 A --ip 10.1.2.3 --ip 2001:db8::3 -- tcp4:127.0.0.1:7100 'tcp6:[::1]:7100' udp4:127.0.0.1:7100 tcp4:0.0.0.0:7101
+lback=$(ss -Hltn "sport = :7100" | awk '{ print $4 }' | grep ^127)
+like "a guest's loopback is an address of its own on the host" "$lback" '^127\.[0-9]*\.[0-9]*\.1:7100$'
+is "(outside: there it answers)" "$(ask tcp "$lback" | cut -d' ' -f1)" A
+says "another guest doesn't reach it" ECONNREFUSED --ip 10.1.2.4 -- net ask tcp "$lback"
+says "by UDP neither" "ECONNREFUSED" --ip 10.1.2.4 -- sh -c "net udp4 connect $lback sendc sleep 100 sendc | sed 's/.* \(E[A-Z]*\).*/\1/'"
+says "its 127.0.0.1 is another" ECONNREFUSED --ip 10.1.2.4 -- net ask tcp 127.0.0.1:7100
+says "its ::1 is, too" "ECONNREFUSED" --ip 2001:db8::4 -- net ask tcp '[::1]:7100'
+ula=$(ss -H6ltn "sport = :7100" | awk '{ print $4 }' | grep fd76)
+says "a guest's ::1 on the host is out of another's reach by peer rules and by address" "ok $N" --ip 2001:db8::4 -- \
+	net tcp6 bind "${ula%:*}:0"
+says "both serve the same port" "ok ok ok" --ip 10.1.2.4 -- net tcp4 bind 0.0.0.0:7101 listen
+
+# --- death -------------------------------------------------------------------
+
+guest --name orphan --ip 10.1.2.3 -- sleep 60 &
+wait_for 10 sh -c "'$VRUN' -q --list | grep -qx orphan"
+supervisor=$("$VRUN" --status orphan | awk '$1 == "supervisor" { print $2 }')
+cgroup=$(cgroup2_dir)$("$VRUN" --status orphan | awk '$1 == "cgroup" { print $2 }')
+kill -KILL "$supervisor"
+mkdir -p "$cgroup/payload" 2>/dev/null
+# A process in what the guest left: as one would be that outlived its supervisor.
+sh -c "echo \$\$ >'$cgroup/payload/cgroup.procs' && exec '$net' tcp4 bind 10.1.2.4:0" >"$tmp/orphan" 2>&1
+is "with the supervisor killed, what is in the cgroup is still kept to its addresses" "$(cat "$tmp/orphan")" "ok $N "

@@ -1,0 +1,573 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * net OP [ARG]...: one socket at a time, one operation after the other; prints a word for each that can fail
+ * ("ok", or the errno's name) and for each that asks ("10.1.2.3:80"), and goes on.
+ *
+ *   tcp4 tcp6 v6only udp4 udp6 mptcp4 sctp4 ping4 raw4 N raw6 N packet netlink    a new socket
+ *   bind A:P  connect A:P  listen  name  peer  unspec  send A:P  sendc  from SRC A:P  fastopen A:P  recv
+ *   set freebind|transparent|noport|reuseport|reuseaddr|broadcast|hdrincl|mark|addrform|device NAME
+ *   join GROUP IFADDR  header SRC DST [PROTO]  echo DST  abstract NAME|abstract-listen NAME  newaddr A
+ *   accept                 who came, or "none" after two seconds
+ *   ask A:P                what a server there says; "tcp" or "udp" before it
+ *   serve TAG SECONDS SPEC...   SPEC: tcp4:A:P ...; answers "TAG SPEC local peer"; prints "SPEC ok|ERRNO name"
+ *   uring-bind A:P         by io_uring
+ *   with-socket FD CMD...  CMD with an internet socket as descriptor FD
+ *   sleep MS  scope  bpf   (abi of Landlock; how many programs, maps and links of BPF there are)
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <netinet/ip_icmp.h>
+#include <netinet/tcp.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <linux/bpf.h>
+#include <linux/if_addr.h>
+#include <linux/io_uring.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+
+static int fd = -1;
+static union { struct sockaddr any; struct sockaddr_in v4; struct sockaddr_in6 v6; } sa;
+static socklen_t sa_len;
+
+static void say(const char *word)
+{
+	printf("%s ", word);
+	fflush(stdout);
+}
+
+static int result(long r)
+{
+	static const struct { int e; const char *name; } names[] = {
+		{ EADDRNOTAVAIL, "EADDRNOTAVAIL" }, { EADDRINUSE, "EADDRINUSE" }, { EPERM, "EPERM" },
+		{ EACCES, "EACCES" }, { EAFNOSUPPORT, "EAFNOSUPPORT" }, { EPROTONOSUPPORT, "EPROTONOSUPPORT" },
+		{ ECONNREFUSED, "ECONNREFUSED" }, { EINVAL, "EINVAL" }, { ENETUNREACH, "ENETUNREACH" },
+		{ ENOSYS, "ENOSYS" }, { ETIMEDOUT, "ETIMEDOUT" }, { EAGAIN, "EAGAIN" }, { ENODEV, "ENODEV" },
+		{ ENOPROTOOPT, "ENOPROTOOPT" }, { EOPNOTSUPP, "EOPNOTSUPP" }, { EBADF, "EBADF" },
+		{ ENOTCONN, "ENOTCONN" }, { EINPROGRESS, "EINPROGRESS" }, { ESOCKTNOSUPPORT, "ESOCKTNOSUPPORT" },
+	};
+
+	if (r >= 0) {
+		say("ok");
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (names[i].e == errno) {
+			say(names[i].name);
+			return -1;
+		}
+	printf("errno-%d ", errno);
+	return -1;
+}
+
+/* A:P, [A]:P, [fe80::1%dev]:P; without :P port 0. */
+static void parse(const char *arg)
+{
+	char host[80], *dev;
+	const char *end, *port = "0";
+
+	memset(&sa, 0, sizeof(sa));
+	if (*arg == '[') {
+		end = strchr(arg, ']');
+		snprintf(host, sizeof(host), "%.*s", (int)(end - arg - 1), arg + 1);
+		port = end[1] ? end + 2 : "0";
+		dev = strchr(host, '%');
+		if (dev) {
+			*dev = '\0';
+			sa.v6.sin6_scope_id = if_nametoindex(dev + 1);
+		}
+		sa.v6.sin6_family = AF_INET6;
+		sa.v6.sin6_port = htons((uint16_t)atoi(port));
+		inet_pton(AF_INET6, host, &sa.v6.sin6_addr);
+		sa_len = sizeof(sa.v6);
+		return;
+	}
+	end = strchr(arg, ':');
+	snprintf(host, sizeof(host), "%.*s", end ? (int)(end - arg) : (int)strlen(arg), arg);
+	sa.v4.sin_family = AF_INET;
+	sa.v4.sin_port = htons((uint16_t)(end ? atoi(end + 1) : 0));
+	inet_pton(AF_INET, host, &sa.v4.sin_addr);
+	sa_len = sizeof(sa.v4);
+}
+
+static const char *text(const void *p)
+{
+	static char out[4][80];
+	static int next;
+	const struct sockaddr *s = p;
+	const struct sockaddr_in *v4 = p;
+	const struct sockaddr_in6 *v6 = p;
+	char ip[64] = "?";
+	char *o = out[next++ % 4];
+
+	if (s->sa_family == AF_INET) {
+		inet_ntop(AF_INET, &v4->sin_addr, ip, sizeof(ip));
+		snprintf(o, 80, "%s:%d", ip, ntohs(v4->sin_port));
+	} else {
+		inet_ntop(AF_INET6, &v6->sin6_addr, ip, sizeof(ip));
+		snprintf(o, 80, "[%s]:%d", ip, ntohs(v6->sin6_port));
+	}
+	return o;
+}
+
+static int make(const char *kind)
+{
+	static const struct { const char *kind; int family, type, protocol; } kinds[] = {
+		{ "tcp4", AF_INET, SOCK_STREAM, 0 }, { "tcp6", AF_INET6, SOCK_STREAM, 0 },
+		{ "v6only", AF_INET6, SOCK_STREAM, 0 }, { "udp4", AF_INET, SOCK_DGRAM, 0 },
+		{ "udp6", AF_INET6, SOCK_DGRAM, 0 }, { "mptcp4", AF_INET, SOCK_STREAM, 262 },
+		{ "sctp4", AF_INET, SOCK_STREAM, 132 }, { "udplite4", AF_INET, SOCK_DGRAM, 136 },
+		{ "ping4", AF_INET, SOCK_DGRAM, IPPROTO_ICMP }, { "ping6", AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6 },
+		{ "packet", AF_PACKET, SOCK_RAW, 0x0300 }, { "netlink", AF_NETLINK, SOCK_RAW, NETLINK_ROUTE },
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		int yes = kind[0] == 'v';
+
+		if (strcmp(kinds[i].kind, kind))
+			continue;
+		fd = socket(kinds[i].family, kinds[i].type | SOCK_CLOEXEC, kinds[i].protocol);
+		if (fd >= 0 && kinds[i].family == AF_INET6)
+			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof(yes));
+		return 1;
+	}
+	return 0;
+}
+
+static int set(const char *what, const char *arg)
+{
+	static const struct { const char *what; int level, opt; } opts[] = {
+		{ "freebind", IPPROTO_IP, IP_FREEBIND }, { "transparent", IPPROTO_IP, IP_TRANSPARENT },
+		{ "noport", IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT }, { "reuseport", SOL_SOCKET, SO_REUSEPORT },
+		{ "reuseaddr", SOL_SOCKET, SO_REUSEADDR }, { "broadcast", SOL_SOCKET, SO_BROADCAST },
+		{ "hdrincl", IPPROTO_IP, IP_HDRINCL }, { "mark", SOL_SOCKET, SO_MARK },
+		{ "tproxy6", IPPROTO_IPV6, 75 }, { "freebind6", IPPROTO_IPV6, 78 }, { "repair", IPPROTO_TCP, 19 },
+	};
+	int yes = 1, family = AF_INET;
+
+	if (!strcmp(what, "device"))
+		return result(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, arg, (socklen_t)strlen(arg))), 1;
+	if (!strcmp(what, "addrform"))
+		return result(setsockopt(fd, IPPROTO_IPV6, 1, &family, sizeof(family))), 0;
+	for (size_t i = 0; i < sizeof(opts) / sizeof(opts[0]); i++)
+		if (!strcmp(opts[i].what, what))
+			result(setsockopt(fd, opts[i].level, opts[i].opt, &yes, sizeof(yes)));
+	return 0;
+}
+
+/* A datagram whose source is asked for by IP_PKTINFO or IPV6_PKTINFO. */
+static void send_from(const char *src, const char *dst)
+{
+	union { char buf[128]; struct cmsghdr align; } room = { .buf = { 0 } };
+	struct iovec v = { (void *)(uintptr_t)"x", 1 };
+	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = room.buf };
+	struct cmsghdr *c = &room.align;
+
+	parse(src);
+	if (sa.any.sa_family == AF_INET) {
+		struct in_pktinfo i = { .ipi_spec_dst = sa.v4.sin_addr };
+
+		m.msg_controllen = CMSG_SPACE(sizeof(i));
+		*c = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(i)), .cmsg_level = IPPROTO_IP, .cmsg_type = IP_PKTINFO };
+		memcpy(CMSG_DATA(c), &i, sizeof(i));
+	} else {
+		struct in6_pktinfo i = { .ipi6_addr = sa.v6.sin6_addr };
+
+		m.msg_controllen = CMSG_SPACE(sizeof(i));
+		*c = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(i)), .cmsg_level = IPPROTO_IPV6, .cmsg_type = IPV6_PKTINFO };
+		memcpy(CMSG_DATA(c), &i, sizeof(i));
+	}
+	if (strcmp(dst, "-")) {
+		parse(dst);
+		m.msg_name = &sa;
+		m.msg_namelen = sa_len;
+	}
+	result(sendmsg(fd, &m, 0));
+}
+
+static uint16_t checksum(const void *p, size_t n)
+{
+	const uint16_t *w = p;
+	uint32_t sum = 0;
+
+	for (; n > 1; n -= 2)
+		sum += *w++;
+	sum = (sum >> 16) + (sum & 0xffff);
+	return (uint16_t)~(sum + (sum >> 16));
+}
+
+/* An echo request; with a header of our own if src is given. */
+static void send_icmp(const char *src, const char *dst, int protocol)
+{
+	struct { struct iphdr ip; struct icmphdr icmp; } p = {
+		.ip = { .version = 4, .ihl = 5, .ttl = 9, .protocol = (uint8_t)protocol, .tot_len = htons(sizeof(p)) },
+		.icmp = { .type = ICMP_ECHO, .un.echo.id = htons(77) },
+	};
+
+	p.icmp.checksum = checksum(&p.icmp, sizeof(p.icmp));
+	if (src) {
+		parse(src);
+		p.ip.saddr = sa.v4.sin_addr.s_addr;
+	}
+	parse(dst);
+	p.ip.daddr = sa.v4.sin_addr.s_addr;
+	result(src ? sendto(fd, &p, sizeof(p), 0, &sa.any, sa_len)
+		   : sendto(fd, &p.icmp, sizeof(p.icmp), 0, &sa.any, sa_len));
+}
+
+static int readable(int f, int ms)
+{
+	struct pollfd p = { .fd = f, .events = POLLIN };
+
+	return poll(&p, 1, ms) == 1;
+}
+
+static void do_recv(void)
+{
+	char buf[256];
+	struct sockaddr_in6 from = { 0 };
+	socklen_t n = sizeof(from);
+	ssize_t r;
+
+	if (!readable(fd, 1000)) {
+		say("none");
+		return;
+	}
+	r = recvfrom(fd, buf, sizeof(buf), 0, (struct sockaddr *)&from, &n);
+	if (r < 0)
+		result(r);
+	else
+		say(text(&from));
+}
+
+static void do_accept(void)
+{
+	struct sockaddr_in6 from = { 0 };
+	socklen_t n = sizeof(from);
+	int c;
+
+	if (!readable(fd, 2000)) {
+		say("none");
+		return;
+	}
+	c = accept4(fd, (struct sockaddr *)&from, &n, SOCK_CLOEXEC);
+	if (c < 0)
+		result(c);
+	else
+		say(text(&from));
+}
+
+static void abstract(const char *name, int listens)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name));
+
+	strcpy(un.sun_path + 1, name);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (listens) {
+		result(bind(fd, (struct sockaddr *)&un, len));
+		listen(fd, 5);
+		fd = -1;
+	} else {
+		result(connect(fd, (struct sockaddr *)&un, len));
+	}
+}
+
+static void newaddr(const char *a)
+{
+	struct { struct nlmsghdr h; struct ifaddrmsg m; struct rtattr r; struct in_addr ip; } q = {
+		.h = { .nlmsg_len = sizeof(q), .nlmsg_type = RTM_NEWADDR, .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE },
+		.m = { .ifa_family = AF_INET, .ifa_prefixlen = 32, .ifa_index = 1 }, .r = { 8, IFA_LOCAL },
+	};
+	struct { struct nlmsghdr h; struct nlmsgerr e; } answer;
+
+	parse(a);
+	q.ip = sa.v4.sin_addr;
+	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	if (fd < 0 || send(fd, &q, sizeof(q), 0) < 0 || recv(fd, &answer, sizeof(answer), 0) < 0) {
+		result(-1);
+		return;
+	}
+	errno = -answer.e.error;
+	result(errno ? -1 : 0);
+}
+
+/* ---- a server and who asks it ---- */
+
+enum { MAX = 32 };
+
+static void answer(int s, const char *tag, const char *spec)
+{
+	struct sockaddr_in6 from = { 0 }, to = { 0 };
+	socklen_t n = sizeof(from), m = sizeof(to);
+	char line[300], buf[64];
+	int type = 0, c = s;
+	socklen_t l = sizeof(type);
+
+	getsockopt(s, SOL_SOCKET, SO_TYPE, &type, &l);
+	if (type == SOCK_STREAM)
+		c = accept4(s, (struct sockaddr *)&from, &n, SOCK_CLOEXEC);
+	else if (recvfrom(s, buf, sizeof(buf), 0, (struct sockaddr *)&from, &n) < 0)
+		return;
+	if (c < 0)
+		return;
+	getsockname(c, (struct sockaddr *)&to, &m);
+	snprintf(line, sizeof(line), "%s %s %s %s\n", tag, spec, text(&to), text(&from));
+	if (type == SOCK_STREAM) {
+		send(c, line, strlen(line), MSG_NOSIGNAL);
+		close(c);
+	} else {
+		sendto(c, line, strlen(line), 0, (struct sockaddr *)&from, n);
+	}
+}
+
+static void serve(const char *tag, int seconds, char **spec, int n)
+{
+	struct pollfd p[MAX];
+	time_t end = time(NULL) + seconds;
+	int yes = 1;
+
+	for (int i = 0; i < n && i < MAX; i++) {
+		char kind[16];
+		struct sockaddr_in6 name = { 0 };
+		socklen_t len = sizeof(name);
+
+		snprintf(kind, sizeof(kind), "%.*s", (int)strcspn(spec[i], ":"), spec[i]);
+		make(kind);
+		p[i] = (struct pollfd){ .fd = fd, .events = POLLIN };
+		say(spec[i]);
+		if (fd < 0) {
+			result(-1);
+			say("-");
+			continue;
+		}
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, kind[0] == 'u' ? 0 : sizeof(yes));
+		parse(strchr(spec[i], ':') + 1);
+		if (bind(fd, &sa.any, sa_len) < 0 || (kind[0] != 'u' && listen(fd, 64) < 0)) {
+			result(-1);
+			say("-");
+			p[i].fd = -1;
+			continue;
+		}
+		result(0);
+		getsockname(fd, (struct sockaddr *)&name, &len);
+		say(text(&name));
+		printf("\n");
+	}
+	printf("ready\n");
+	fflush(stdout);
+	while (time(NULL) < end)
+		if (poll(p, (nfds_t)n, 200) > 0)
+			for (int i = 0; i < n; i++)
+				if (p[i].revents & POLLIN)
+					answer(p[i].fd, tag, spec[i]);
+}
+
+static void ask(const char *how, const char *where)
+{
+	char buf[300];
+	ssize_t n;
+
+	parse(where);
+	fd = socket(sa.any.sa_family, (how[0] == 't' ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0);
+	if (fd < 0 || (how[0] == 't' ? connect(fd, &sa.any, sa_len)
+				     : sendto(fd, "x", 1, 0, &sa.any, sa_len)) < 0) {
+		result(-1);
+		return;
+	}
+	if (!readable(fd, 1500)) {
+		say("nothing");
+		return;
+	}
+	n = recv(fd, buf, sizeof(buf) - 1, 0);
+	if (n < 0) {
+		result(-1);
+		return;
+	}
+	buf[n] = '\0';
+	buf[strcspn(buf, "\n")] = '\0';
+	printf("%s ", buf);
+}
+
+/* ---- by io_uring ---- */
+
+static void uring_bind(const char *where)
+{
+	struct io_uring_params q = { 0 };
+	int ring = (int)syscall(__NR_io_uring_setup, 4, &q);
+	uint8_t *sq, *cq;
+	struct io_uring_sqe *e;
+	struct io_uring_cqe *done;
+
+	if (ring < 0) {
+		result(-1);
+		return;
+	}
+	sq = mmap(NULL, q.sq_off.array + 64, PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQ_RING);
+	cq = mmap(NULL, q.cq_off.cqes + 8 * sizeof(*done), PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_CQ_RING);
+	e = mmap(NULL, 4 * sizeof(*e), PROT_READ | PROT_WRITE, MAP_SHARED, ring, IORING_OFF_SQES);
+	if (sq == MAP_FAILED || cq == MAP_FAILED || e == MAP_FAILED) {
+		result(-1);
+		return;
+	}
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	parse(where);
+	memset(e, 0, sizeof(*e));
+	e->opcode = 56;                 /* IORING_OP_BIND, 6.11 */
+	e->fd = fd;
+	e->addr = (uintptr_t)&sa;
+	e->off = sa_len;
+	*(uint32_t *)(void *)(sq + q.sq_off.array) = 0;
+	__atomic_store_n((uint32_t *)(void *)(sq + q.sq_off.tail), 1, __ATOMIC_RELEASE);
+	if (syscall(__NR_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) < 0) {
+		result(-1);
+		return;
+	}
+	done = (struct io_uring_cqe *)(void *)(cq + q.cq_off.cqes);
+	errno = -done->res;
+	result(done->res < 0 ? -1 : 0);
+}
+
+static int count_ids(int cmd)
+{
+	union bpf_attr a = { 0 };
+	int n = 0;
+
+	while (syscall(__NR_bpf, cmd, &a, sizeof(a)) == 0) {
+		a.start_id = a.next_id;
+		n++;
+	}
+	return n;
+}
+
+static void run_op(char **a, int *i, int n)
+{
+	const char *op = a[*i];
+#define ARG (*i + 1 < n ? a[++*i] : "")
+	struct sockaddr_in6 name = { 0 };
+	socklen_t len = sizeof(name);
+	struct sockaddr none = { .sa_family = AF_UNSPEC };
+
+	if (make(op)) {
+		result(fd < 0 ? -1 : 0);
+	} else if (!strcmp(op, "raw4") || !strcmp(op, "raw6")) {
+		fd = socket(op[3] == '4' ? AF_INET : AF_INET6, SOCK_RAW | SOCK_CLOEXEC, atoi(ARG));
+		result(fd);
+	} else if (!strcmp(op, "bind")) {
+		parse(ARG);
+		result(bind(fd, &sa.any, sa_len));
+	} else if (!strcmp(op, "connect")) {
+		parse(ARG);
+		result(connect(fd, &sa.any, sa_len));
+	} else if (!strcmp(op, "unspec")) {
+		result(connect(fd, &none, sizeof(none)));
+	} else if (!strcmp(op, "bind-unspec")) {
+		parse(ARG);
+		sa.any.sa_family = AF_UNSPEC;
+		result(bind(fd, &sa.any, sa_len));
+	} else if (!strcmp(op, "listen")) {
+		result(listen(fd, 8));
+	} else if (!strcmp(op, "name")) {
+		getsockname(fd, (struct sockaddr *)&name, &len);
+		say(text(&name));
+	} else if (!strcmp(op, "peer")) {
+		if (getpeername(fd, (struct sockaddr *)&name, &len) < 0)
+			result(-1);
+		else
+			say(text(&name));
+	} else if (!strcmp(op, "send") || !strcmp(op, "send-unspec")) {
+		parse(ARG);
+		if (op[4])
+			sa.any.sa_family = AF_UNSPEC;
+		result(sendto(fd, "x", 1, MSG_NOSIGNAL, &sa.any, sa_len));
+	} else if (!strcmp(op, "sendc")) {
+		result(send(fd, "x", 1, MSG_NOSIGNAL));
+	} else if (!strcmp(op, "fastopen")) {
+		parse(ARG);
+		result(sendto(fd, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL, &sa.any, sa_len));
+	} else if (!strcmp(op, "from")) {
+		const char *src = ARG;
+
+		send_from(src, ARG);
+	} else if (!strcmp(op, "set")) {
+		const char *what = ARG;
+
+		if (set(what, *i + 1 < n ? a[*i + 1] : ""))
+			++*i;
+	} else if (!strcmp(op, "join")) {
+		struct ip_mreqn m = { 0 };
+
+		parse(ARG);
+		m.imr_multiaddr = sa.v4.sin_addr;
+		parse(ARG);
+		m.imr_address = sa.v4.sin_addr;
+		result(setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &m, sizeof(m)));
+	} else if (!strcmp(op, "header")) {
+		const char *src = ARG, *dst = ARG;
+
+		send_icmp(src, dst, IPPROTO_ICMP);
+	} else if (!strcmp(op, "header-udp")) {
+		const char *src = ARG, *dst = ARG;
+
+		send_icmp(src, dst, IPPROTO_UDP);
+	} else if (!strcmp(op, "echo")) {
+		send_icmp(NULL, ARG, IPPROTO_ICMP);
+	} else if (!strcmp(op, "recv")) {
+		do_recv();
+	} else if (!strcmp(op, "accept")) {
+		do_accept();
+	} else if (!strcmp(op, "abstract")) {
+		abstract(ARG, 0);
+	} else if (!strcmp(op, "abstract-listen")) {
+		abstract(ARG, 1);
+	} else if (!strcmp(op, "newaddr")) {
+		newaddr(ARG);
+	} else if (!strcmp(op, "ask")) {
+		const char *how = ARG;
+
+		ask(how, ARG);
+	} else if (!strcmp(op, "uring-bind")) {
+		uring_bind(ARG);
+	} else if (!strcmp(op, "sleep")) {
+		poll(NULL, 0, atoi(ARG));
+	} else if (!strcmp(op, "scope")) {
+		printf("%ld ", syscall(444, NULL, 0, 1));
+	} else if (!strcmp(op, "bpf")) {
+		printf("%d %d %d ", count_ids(BPF_PROG_GET_NEXT_ID), count_ids(BPF_MAP_GET_NEXT_ID),
+		       count_ids(BPF_LINK_GET_NEXT_ID));
+	} else {
+		fprintf(stderr, "net: what is %s?\n", op);
+		exit(2);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 4 && !strcmp(argv[1], "serve")) {
+		serve(argv[2], atoi(argv[3]), argv + 4, argc - 4);
+		return 0;
+	}
+	if (argc > 3 && !strcmp(argv[1], "with-socket")) {
+		dup2(socket(AF_INET, SOCK_STREAM, 0), atoi(argv[2]));
+		execvp(argv[3], argv + 3);
+		return 127;
+	}
+	for (int i = 1; i < argc; i++)
+		run_op(argv, &i, argc);
+	printf("\n");
+	return 0;
+}
