@@ -72,7 +72,7 @@ static void dev_extra(int dev_fd, const struct device *d)
 {
 	const char *name = d->path + strlen("/dev/");
 	char dir[PATH_MAX];
-	struct stat st;
+	struct stat st, old;
 
 	if (fstat(d->src_fd, &st) < 0)
 		die_sys("--device %s", quote(d->path));
@@ -84,9 +84,11 @@ static void dev_extra(int dev_fd, const struct device *d)
 		*s = '/';
 	}
 	if (mknodat(dev_fd, name, (st.st_mode & S_IFMT) | (d->ro ? 0444 : 0660), st.st_rdev) < 0) {
-		if (errno == EEXIST)
+		if (errno != EEXIST || fstatat(dev_fd, name, &old, AT_SYMLINK_NOFOLLOW) < 0)
+			die_sys("--device %s", quote(d->path));
+		if (d->ro || old.st_rdev != st.st_rdev || ((old.st_mode ^ st.st_mode) & S_IFMT))
 			die("--device %s: the guest's own /dev has that name", quote(d->path));
-		die_sys("--device %s", quote(d->path));
+		return;                 /* it is there anyway */
 	}
 	if (d->ro && fchownat(dev_fd, name, 0, 0, AT_SYMLINK_NOFOLLOW) < 0)
 		die_sys("--device %s: chown", quote(d->path));
