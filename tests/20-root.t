@@ -220,18 +220,25 @@ like "... and a line says so" "$err" '^vrun: --root .*/mnt.*idmapped'
 
 # --- the caller's own mounts stay as they are --------------------------------
 
+# How many mounts are below the root once CMD has made root/started in it?
 shared() {
+	rm -f "$R/root/started"
 	unshare -m --propagation private sh -c '
-		mount --bind "$1" "$1" && mount --make-shared "$1" || exit 9
-		shift
+		mount --bind "$0" "$0" && mount --make-shared "$0" || exit 9
 		"$@" >/dev/null 2>&1 &
-		sleep 1
+		n=0
+		while [ ! -e "$0/root/started" ] && [ $n -lt 300 ]; do n=$((n + 1)); sleep 0.1; done
+		[ $n -lt 300 ] || echo it never started
 		grep -c "$0/" /proc/self/mountinfo
-		wait' "$R" "$R" "$@"
+		rm -f "$0/root/started"
+		wait' "$R" "$@"
 }
 is "control: a mount in a copied namespace shows up in a shared one" \
-	"$(shared unshare -m --propagation unchanged sh -c "mount -t tmpfs t '$R/tmp'; sleep 2; umount '$R/tmp'")" 1
-is "nothing that a guest mounts does" "$(shared "$VRUN" -q --root "$R" -- sleep 2)" 0
+	"$(shared unshare -m --propagation unchanged sh -c \
+		"mount -t tmpfs t '$R/tmp'; touch '$R/root/started'
+		while [ -e '$R/root/started' ]; do sleep 0.1; done; umount '$R/tmp'")" 1
+is "nothing that a guest mounts does" "$(shared "$VRUN" -q --root "$R" -- sh -c \
+	'touch /root/started; while [ -e /root/started ]; do sleep 0.1; done')" 0
 
 # --- working directory -------------------------------------------------------
 

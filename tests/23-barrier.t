@@ -100,7 +100,8 @@ done
 
 # Guest init was born before the tree, with all that vrun had open then.
 for u in $users; do
-	"$VRUN" -q --root "$tmp/r" --bind "$tmp:/mnt" --userns "$u" --status-fd 3 -- /bin/sleep 60 3>"$tmp/status" &
+	"$VRUN" -q --root "$tmp/r" --bind "$tmp:/mnt" --userns "$u" --tty no --status-fd 3 -- \
+		/bin/sleep 60 3>"$tmp/status" </dev/null &
 	sleeper=$!
 	wait_for 10 grep -q '"exec"' "$tmp/status"
 	init=$(sed -n 's/.*"event":"start".*"pid":\([0-9]*\).*/\1/p' "$tmp/status")
