@@ -701,6 +701,7 @@ static void on_time(struct supervisor *s)
 
 	if (s->stop_deadline_ms && now >= s->stop_deadline_ms) {
 		s->stop_deadline_ms = 0;
+		tty_restore(&s->tty);
 		note("%s: not stopped after %llu ms: killed", s->cg.name, (unsigned long long)s->stop_timeout_ms);
 		cgroup_kill(&s->cg);
 		kill(s->init_pid, SIGKILL);

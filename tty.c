@@ -509,6 +509,26 @@ static bool stop_ourselves(struct tty *t, int sig)
 	return !sigpending(&pending) && sigismember(&pending, SIGCONT) == 1;
 }
 
+/* What was typed before we took the terminal was echoed there, and must not be once more. COMMAND is stopped, so
+ * nobody else changes the pty's modes; poll(2) of the slave waits until the line discipline has the bytes. */
+static void read_typed_ahead(struct tty *t)
+{
+	struct pollfd unread = { .fd = t->term_fd, .events = POLLIN }, slave = { .events = POLLIN };
+	struct termios modes, quiet;
+
+	if (t->in_len || poll(&unread, 1, 0) <= 0 || tcgetattr(t->master_fd, &modes))
+		return;
+	quiet = modes;
+	quiet.c_lflag &= ~(tcflag_t)(ECHO | ECHONL);
+	slave.fd = ioctl(t->master_fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (slave.fd >= 0 && !tcsetattr(t->master_fd, TCSANOW, &quiet)) {
+		read_input(t);
+		poll(&slave, 1, 0);
+		tcsetattr(slave.fd, TCSANOW, &modes);
+	}
+	close_fd(&slave.fd);
+}
+
 void tty_stopped(struct tty *t, int sig, int ctl_fd)
 {
 	bool asks = t->master_fd >= 0 && (sig == SIGTTIN || sig == SIGTTOU);
@@ -519,6 +539,8 @@ void tty_stopped(struct tty *t, int sig, int ctl_fd)
 		if (t->in_fd < 0)
 			input_ends(t);
 		if (t->in_fd != t->term_fd || t->in_fd < 0 || take_terminal(t)) {
+			if (t->raw)
+				read_typed_ahead(t);
 			let_go_on(t, ctl_fd, true);
 			return;
 		}

@@ -45,6 +45,14 @@ drive substitution "--userns no: x=\$(vrun ...)"
 drive suspend "--userns no: Ctrl-Z and fg"
 GUEST="$VRUN --"
 drive names "without --root: a pty of the guest's own"
+if command -v dash >/dev/null; then
+	PTYDRIVE_SHELL='dash -i'
+	export PTYDRIVE_SHELL
+	drive suspend "the same under another shell: Ctrl-Z and fg"
+	drive substitution "x=\$(vrun ...)"
+	drive pipeline_stop "a pipeline"
+	unset PTYDRIVE_SHELL
+fi
 # A guest that was started with & ignores INT and QUIT; what enters it must not.
 "$VRUN" -q --name tty-test --root "$R" -- sleep 1000 >/dev/null 2>&1 &
 entered=$!

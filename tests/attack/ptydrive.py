@@ -35,7 +35,7 @@ class Terminal:
         pid, fd = pty.fork()
         if pid == 0:
             env = {"PATH": os.environ["PATH"], "TERM": "vt100", "PS1": PROMPT, "HOME": "/"}
-            argv = argv or ["bash", "--norc", "--noprofile", "--noediting", "-i"]
+            argv = argv or os.environ.get("PTYDRIVE_SHELL", "bash --norc --noprofile --noediting -i").split()
             os.execvpe(argv[0], argv, env)
         self.pid, self.fd = pid, fd
         self.size(rows, cols)
@@ -350,7 +350,8 @@ def substitution(t):
         t.type("x=$(" + GUEST + " sh -c '" + reader + "; echo \"<$a>\"')\n")
         time.sleep(0.5)
         t.type("typed\n")
-        t.prompt()
+        screen = t.expect("(?s)^(.*?)" + PROMPT).group(1)
+        check("echoes of what was typed", screen.count(b"typed"), 1)
         check("x", t.run("echo \"$x\""), "<typed>\n")
     t.type("x=$(" + GUEST + " sleep 100); echo not here\n")
     time.sleep(0.7)
