@@ -213,7 +213,7 @@ static void list_row(const struct facts *f)
 	       size_text(f->u.memory_bytes), size_text(f->u.memory_limit_bytes),
 	       duration_text(now_boot_ms() - f->start_boot_ms), pid);
 	/* the last column isn't padded */
-	printf(strlen(f->ip) <= 17 ? "%s\n" : "%.16s+\n", f->ip);
+	printf(strlen(f->ip) <= 16 ? "%s\n" : "%.15s+\n", f->ip);
 }
 
 static void json_addresses(const char *ip)
