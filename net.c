@@ -317,6 +317,9 @@ static int landlock_abi(void)
 /* The guest's sockets live in the host's network namespace (or in another guest's: then in the host's sight). */
 static bool scoped(const struct plan *p)
 {
+	/* Behind a view the guest's network namespace, and so its abstract names, are its own on every kernel. */
+	if (p->net.mode == IP_LIST && p->procvirt.hide & HIDE_NET)
+		return false;
 	return (p->net.mode != IP_NONE || (p->context.join & NS_NET)) && !(p->context.share & NS_ABSTRACT);
 }
 

@@ -173,6 +173,8 @@ void procvirt_check(struct plan *p)
 		return;
 	if (v->hide_given && v->hide & HIDE_NET && p->net.mode == IP_HOST)
 		die("--hide net: --ip host gives the guest the host's network");
+	if (v->hide_given && v->hide & HIDE_NET && p->context.share & NS_ABSTRACT)
+		die("--hide net: the guest's abstract UNIX sockets are its own then: not with --share abstract");
 	if (v->hide_given && p->net.mode == IP_LIST)
 		return;
 	v->hide &= ~(unsigned)HIDE_NET;
@@ -804,10 +806,11 @@ void procvirt_open(const struct plan *p, const struct cgroup *cg, struct view *v
 		free(generations[i].text);
 		generations[i] = (struct generation){ 0 };
 	}
-	*v = (struct view){ .virt = pv->virt, .device_fd = -1, .mount_fd = -1, .stats_fd = -1, .load_fd = -1,
-			    .payload_fd = -1, .tasks_fd = -1, .memory = { -1, false }, .cpu = { -1, false },
-			    .cpuset = { -1, false },
-			    .io = { -1, false } };
+	*v = (struct view){
+		.virt = pv->virt, .device_fd = -1, .mount_fd = -1, .stats_fd = -1, .load_fd = -1, .payload_fd = -1,
+		.tasks_fd = -1, .memory = { .dir_fd = -1 }, .cpu = { .dir_fd = -1 }, .cpuset = { .dir_fd = -1 },
+		.io = { .dir_fd = -1 },
+	};
 	if (v->virt & VIRT_UPTIME) {
 		v->monotonic_ns = (int64_t)pv->uptime_secs * NS_PER_SEC - clock_ns(CLOCK_MONOTONIC);
 		v->boottime_ns = (int64_t)pv->uptime_secs * NS_PER_SEC - clock_ns(CLOCK_BOOTTIME);

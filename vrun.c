@@ -878,10 +878,10 @@ static void check(struct plan *p)
 	identity_check(p);
 	seccomp_check(p);
 	root_check(p);
+	procvirt_check(p);              /* before net_check: --hide net decides what that asks of the kernel */
 	net_check(p);
 	net_check_inherited(p);
 	limits_check(p);
-	procvirt_check(p);
 	tty_check(p, &sup.tty);
 	check_helper(p);
 }

@@ -1,7 +1,7 @@
 #!/bin/sh
 # --hide net with --ip ADDR: what asks about the network is shown the guest's, and its sockets are the host stack's.
 . "$(dirname "$0")/lib.sh"
-need root cgroup2 net bpf
+need root cgroup2 net bpf tool:nsenter
 mktmp
 make_root "$tmp/r"
 chmod 700 "$tmp"
@@ -10,8 +10,7 @@ leftovers_before
 R=$tmp/r
 
 # A host with two guests' addresses on one device, and a device that is nobody's.
-cat >"$tmp/in-host" <<EOF2
-	ip link set lo up
+cat >"$tmp/make-host" <<EOF2
 	ip link add host0 type veth peer name peer0
 	ip link add secret0 type veth peer name secret1
 	ip link set host0 address 02:00:00:00:00:05 mtu 1400
@@ -21,9 +20,14 @@ cat >"$tmp/in-host" <<EOF2
 	ip addr add 2001:db8::6/64 dev host0 nodad
 	ip addr add 10.99.0.1/24 dev secret0
 	for d in host0 peer0 secret0 secret1; do ip link set \$d up; done
-	"\$@"
+	echo \$\$ >$tmp/holder
+	exec sleep 600
 EOF2
-host() { HOST_ADDRS='' in_host_net sh -c ". '$tmp/in-host'" sh "$@"; }
+HOST_ADDRS='' in_host_net sh "$tmp/make-host" &
+wait_for 10 test -s "$tmp/holder"
+holder=$(cat "$tmp/holder")
+at_exit "kill $holder 2>/dev/null"
+host() { nsenter --net="/proc/$holder/ns/net" "$@"; }
 V="$VRUN -q --root $R --ip 10.78.0.5 --ip 2001:db8::5"
 guest() { run host $V --hide net "$@"; }
 
@@ -47,7 +51,7 @@ for u in yes no; do
 	like "userns $u: same MTU" "$out" 'host0.*mtu 1400'
 	is "userns $u: same index" "$(printf '%s\n' "$out" | awk '$1 == "index" && $2 == "host0" { print $3 }')" \
 		"$(host sh -c 'cat /sys/class/net/host0/ifindex 2>/dev/null || ip -o link show host0 | cut -d: -f1')"
-	run host "$VRUN" -q --root "$R" --userns "$u" --ip 10.78.0.5 --hide mount,proc -- sh -c "$look"
+	run host "$VRUN" -q --root "$R" --userns "$u" --ip 10.78.0.5 --hide mount,proc --share abstract -- sh -c "$look"
 	like "userns $u: (control) without net the others' show" "$out" "$others"
 
 	guest --userns "$u" -- sh -c 'sock meet 10.78.0.5; sock bind 10.78.0.5 80; sock bind 10.78.0.6 80; sock bind 0.0.0.0 81
@@ -74,13 +78,17 @@ guest -- sh -c 'sock ifreq host0 0x8915; sock ifreq secret0 0x8915; sock notsock
 is "asking: of its device; of another; with no socket; with no descriptor" "$(echo $out)" "0 19 25 9"
 guest -- sh -c 'sock flood 50 2'
 is "50 processes that make sockets for 2 s: none fails" "$out" "failed 0"
-guest -- sh -c 'sock cost 2000'
+guest -- sh -c 'sock cost 500'
 like "a socket costs (median, µs)" "$out" '^[0-9.]+$'
-echo "# socket and close: $out µs; without: $(host $V --hide mount,proc -- sock cost 2000) µs"
+echo "# socket and close: $out µs; without: $(host $V --hide mount,proc --share abstract -- sock cost 500) µs"
 
+run host $V --hide net --share abstract -- true
+is "--share abstract --hide net is refused" "$status" 125
 run host "$VRUN" --root "$R" --ip host --hide net -- true
 is "--ip host --hide net is refused" "$status" 125
 like "and the message names both" "$err" '^vrun: --hide net.* --ip host'
 run host "$VRUN" -q --root "$R" --hide net -- ip -o addr
 unlike "--ip none: a network of its own" "$out" "$others|host0"
+kill "$holder"
+wait 2>/dev/null
 leftovers_none "nothing is left behind"
