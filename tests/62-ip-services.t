@@ -115,7 +115,8 @@ fi
 if real redis-server; then
 	# shellcheck disable=SC2086
 	for g in A B; do
-		eval "list=\$$g"
+		list=$A
+		[ $g = A ] || list=$B
 		native --name "redis$g" $list -- redis-server --port 6379 --protected-mode no --save "" --dir /tmp >"$tmp/redis$g" 2>&1 &
 	done
 	for a in 10.1.2.3 10.1.2.5; do wait_for 10 redis-cli -h $a ping; done
