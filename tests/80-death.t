@@ -20,7 +20,7 @@ start() {
 }
 # The positive control: without vrun such processes outlive their shell.
 sh -c "setsid sleep $marker & echo \$! >$tmp/ctl" >/dev/null 2>&1
-ok "control: a setsid sleep outlives the shell that started it" alive
+ok "control: a setsid sleep outlives the shell that started it" wait_for 3 alive
 kill "$(cat "$tmp/ctl")"
 wait_for 3 dead
 
