@@ -26,6 +26,7 @@
 #include <string.h>
 #include <time.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 enum { KILL_WAIT_MS = 30000 };
 
@@ -553,6 +554,24 @@ static int verb_pause(struct plan *p)
 
 /* ---- --set ---- */
 
+/* With --hide net the guest's processes have a network namespace of their own, which shows the addresses. */
+static void show_addresses(const struct plan *p, const struct cgroup *cg)
+{
+	_cleanup_fd_ int fd = -1;
+	pid_t init = cgroup_init(cg);
+	struct stat own, guest;
+	char path[48];
+
+	snprintf(path, sizeof(path), "%d/ns/net", (int)init);
+	if (init > 0)
+		fd = openat(host_proc_fd(), path, O_RDONLY | O_CLOEXEC);
+	/* Asked again: the number may have been another's by the time it was used. */
+	if (fd < 0 || cgroup_init(cg) != init)
+		just_ended(cg);
+	if (fstat(fd, &guest) == 0 && fstatat(host_proc_fd(), "self/ns/net", &own, 0) == 0 && guest.st_ino != own.st_ino)
+		netview_update(p, fd);
+}
+
 static int verb_set(struct plan *p)
 {
 	struct cgroup cg;
@@ -565,8 +584,10 @@ static int verb_set(struct plan *p)
 	limits_set(p, &cg);
 	if (p->net.given || p->net.n_peer)
 		net_update(p, &cg);
-	if (p->net.given)
+	if (p->net.given) {
 		cgroup_publish_addresses(p, &cg);
+		show_addresses(p, &cg);
+	}
 	return 0;
 }
 

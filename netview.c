@@ -109,6 +109,7 @@ static void find_facts(const struct plan *p, struct facts *f)
 	_cleanup_fd_ int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct ifaddrs *all;
 
+	f->n_device = f->n_address = 0;
 	if (sock < 0 || getifaddrs(&all) < 0)
 		die_sys("--hide net: ask for the host's addresses");
 	for (const struct ifaddrs *i = all; i; i = i->ifa_next) {
@@ -198,28 +199,91 @@ static void raise_loopback(void)
 		die_sys("--hide net: bring the view's lo up");
 }
 
+static void show(struct facts *f)
+{
+	uint32_t loopback = 0;
+
+	for (size_t i = 0; i < f->n_device; i++) {
+		if (f->device[i].loopback)
+			loopback = f->device[i].index;
+		else
+			make_device(&f->device[i]);
+	}
+	for (size_t i = 0; i < f->n_address; i++) {
+		if (f->address[i].ifindex == loopback)
+			f->address[i].ifindex = if_nametoindex("lo");
+		if (netdev_add(&f->address[i]) < 0 && errno != EEXIST)
+			die_sys("--hide net: show an address in the guest's view");
+	}
+}
+
 void netview_apply(const struct plan *p)
 {
 	static struct facts f;
-	uint32_t loopback = 0;
 
-	f.n_device = f.n_address = 0;
 	find_facts(p, &f);
 	if (unshare(CLONE_NEWNET) < 0)
 		die_sys("--hide net: unshare the network namespace");
 	raise_loopback();
 	/* No address but the guest's: no link-local ones either. Missing without IPv6. */
 	write_at(host_proc_fd(), "sys/net/ipv6/conf/default/addr_gen_mode", "1");
-	for (size_t i = 0; i < f.n_device; i++) {
-		if (f.device[i].loopback)
-			loopback = f.device[i].index;
-		else
-			make_device(&f.device[i]);
+	show(&f);
+}
+
+/* ---- --set --ip ---- */
+
+static void remove_link(uint32_t index)
+{
+	_cleanup_fd_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	struct link_request q = {
+		.head = { .nlmsg_len = NLMSG_LENGTH(sizeof(q.msg)), .nlmsg_type = RTM_DELLINK,
+			  .nlmsg_flags = NLM_F_REQUEST },
+		.msg = { .ifi_index = (int)index },
+	};
+
+	if (fd < 0 || send(fd, &q, q.head.nlmsg_len, 0) < 0)
+		die_sys("--set --ip: remove a device from the guest's view");
+}
+
+/* On lo all but its own 127.0.0.0/8 and ::1. */
+static void empty_loopback(void)
+{
+	struct ifaddrs *all;
+
+	if (getifaddrs(&all) < 0)
+		die_sys("--set --ip: ask for the addresses of the guest's view");
+	for (const struct ifaddrs *i = all; i; i = i->ifa_next) {
+		struct netdev_address a = { .ifindex = if_nametoindex("lo") };
+
+		if (!i->ifa_addr || strcmp(i->ifa_name, "lo") ||
+		    (i->ifa_addr->sa_family != AF_INET && i->ifa_addr->sa_family != AF_INET6))
+			continue;
+		a.family = (uint8_t)i->ifa_addr->sa_family;
+		a.plen = (uint8_t)prefix_of(i, size_of(a.family));
+		memcpy(a.ip, bytes_of(i->ifa_addr), size_of(a.family));
+		if (a.family == AF_INET ? a.ip[0] == 127 : IN6_IS_ADDR_LOOPBACK((const struct in6_addr *)a.ip))
+			continue;
+		netdev_remove(&a);
 	}
-	for (size_t i = 0; i < f.n_address; i++) {
-		if (f.address[i].ifindex == loopback)
-			f.address[i].ifindex = if_nametoindex("lo");
-		if (netdev_add(&f.address[i]) < 0 && errno != EEXIST)
-			die_sys("--hide net: show an address in the guest's view");
-	}
+	freeifaddrs(all);
+}
+
+void netview_update(const struct plan *p, int net_fd)
+{
+	static struct facts f;
+	_cleanup_fd_ int own_fd = openat(host_proc_fd(), "self/ns/net", O_RDONLY | O_CLOEXEC);
+	struct if_nameindex *links;
+
+	find_facts(p, &f);
+	if (own_fd < 0 || setns(net_fd, CLONE_NEWNET) < 0)
+		die_sys("--set --ip: enter the guest's view of the network");
+	links = if_nameindex();
+	for (struct if_nameindex *l = links; l && l->if_index; l++)
+		if (strcmp(l->if_name, "lo"))
+			remove_link(l->if_index);
+	if_freenameindex(links);
+	empty_loopback();
+	show(&f);
+	if (setns(own_fd, CLONE_NEWNET) < 0)
+		die_sys("--set --ip: leave the guest's view of the network");
 }

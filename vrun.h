@@ -617,6 +617,7 @@ size_t netprog_compile(enum net_hook hook, bool errnos, struct bpf_insn *out);
 
 /* ---- netview.c: a network namespace that only shows (--hide net with --ip ADDR) ---- */
 void netview_apply(const struct plan *p);       /* builder, still in the host's network namespace: makes it and enters it */
+void netview_update(const struct plan *p, int net_fd);  /* --set --ip: the same in a running guest's namespace */
 
 /* ---- netdev.c: net.c's other tool: addresses on the host's devices ---- */
 struct netdev_address { uint8_t family, plen; uint8_t ip[16]; uint32_t ifindex; };

@@ -82,6 +82,16 @@ guest -- sh -c 'sock cost 500'
 like "a socket costs (median, µs)" "$out" '^[0-9.]+$'
 echo "# socket and close: $out µs; without: $(host $V --hide mount,proc --share abstract -- sock cost 500) µs"
 
+host "$VRUN" -q --name seen --root "$R" --ip 10.78.0.5 --hide net -- sh -c 'while :; do ip addr >/root/now; sleep 0.2; done' &
+vrun=$!
+ok "a guest shows its address" wait_for 5 grep -q 10.78.0.5 "$R/root/now"
+ok "--set --ip gives it another" host "$VRUN" --set seen --ip 10.78.0.6 --ip 2001:db8::6
+ok "which it shows" wait_for 5 grep -q 10.78.0.6 "$R/root/now"
+ok "and uses" wait_for 5 host "$VRUN" --enter seen -- sock meet 10.78.0.6
+sleep 0.3
+unlike "the old one is gone" "$(cat "$R/root/now")" '10\.78\.0\.5|db8::5|10\.99'
+host "$VRUN" --kill seen
+wait "$vrun"
 run host $V --hide net --share abstract -- true
 is "--share abstract --hide net is refused" "$status" 125
 run host "$VRUN" --root "$R" --ip host --hide net -- true
