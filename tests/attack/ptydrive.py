@@ -479,7 +479,7 @@ def hangup(t):
     """The terminal goes away: so does the guest."""
     u = Terminal()
     u.prompt()
-    u.type(GUEST + " sleep 4242\n")
+    u.type(GUEST + " sleep 60\n")
     u.until("raw", u.is_raw)
     pid = supervisor_pid(u)
     u.close()
@@ -494,7 +494,7 @@ def disowned(t):
     """In the background, it outlives the terminal as any disowned job, and sleeps."""
     u = Terminal()
     u.prompt()
-    u.type(GUEST + " sh -c 'echo up; sleep 4343; cat' & disown -a\n")
+    u.type(GUEST + " sh -c 'echo up; sleep 60; cat' & disown -a\n")
     u.expect("up\r")
     time.sleep(0.2)
     pid = supervisor_pid(u)
