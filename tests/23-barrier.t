@@ -42,34 +42,36 @@ try() {
 	[ $cow = no ] || exits "$_what fails with --cow" 1 in_cow_guest "$_way" "$marker" "$secret" "$@"
 }
 
+# What depends on how the barrier was raised.
 try chroot chroot "chroot to a subdirectory and cd .."
 try fchdir chroot "fchdir to a directory opened before chroot"
 try double-chroot chroot "chroot over and over"
 try leaked-fd chroot "a directory that the caller left open"
-try unix-fd chroot "a directory handed over through an abstract socket" "vrun-escape-$$"
 try proc-root chroot "/proc/PID/root" $$
-try ptrace chroot "ptrace of a process outside" $$
-try kill chroot "a signal to a process outside" $$
 try setns chroot "setns to a mount namespace outside" $$
 try umount pivot "umount -l /"
 try move-mount pivot "moving a mount over /"
 try pivot-root pivot "a second pivot_root"
-try open-tree chroot "open_tree"
-try fsopen chroot "fsopen"
-try nested-userns none "a nested user namespace" nested
-try mknod chroot "making a device node and reading it"
-try old-node chroot "reading a device node that the root has" /node
 
-root_ino=$(stat -c %i "$(stat -c %m "$tmp" 2>/dev/null || echo /)" 2>/dev/null || echo 2)
-if run in_chroot handle "$marker" "$secret" "$root_ino" && [ "$status" -eq 0 ]; then
-	try handle chroot "open_by_handle_at on the filesystem's root" "$root_ino"
-else
-	skip "the filesystem of $tmp takes no made-up file handle: $out"
+if [ -z "${barrier_form_only:-}" ]; then
+	try unix-fd chroot "a directory handed over through an abstract socket" "vrun-escape-$$"
+	try ptrace chroot "ptrace of a process outside" $$
+	try kill chroot "a signal to a process outside" $$
+	try open-tree chroot "open_tree"
+	try fsopen chroot "fsopen"
+	try nested-userns none "a nested user namespace" nested
+	try mknod chroot "making a device node and reading it"
+	try old-node chroot "reading a device node that the root has" /node
+	root_ino=$(stat -c %i "$(stat -c %m "$tmp" 2>/dev/null || echo /)" 2>/dev/null || echo 2)
+	if run in_chroot handle "$marker" "$secret" "$root_ino" && [ "$status" -eq 0 ]; then
+		try handle chroot "open_by_handle_at on the filesystem's root" "$root_ino"
+	else
+		skip "the filesystem of $tmp takes no made-up file handle: $out"
+	fi
+	exits "a nested user namespace that --ccap userns allows leads nowhere" 1 \
+		"$VRUN" -q --root "$tmp/r" --userns "${users%% *}" --seccomp none --ccap userns -- \
+		/escape nested-userns "$marker" "$secret"
 fi
-
-exits "a nested user namespace that --ccap userns allows leads nowhere" 1 \
-	"$VRUN" -q --root "$tmp/r" --userns "${users%% *}" --seccomp none --ccap userns -- \
-	/escape nested-userns "$marker" "$secret"
 
 # The host renames a directory out of the root while the guest stands in it.
 moved() {
