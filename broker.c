@@ -162,6 +162,7 @@ static pid_t supervisor_pid;
 static struct view view;
 static size_t (*fill_sysinfo)(struct view *, void *, bool);
 static void (*bind_source)(const struct net_state *, int, int);
+static void (*steer)(const struct net_state *, int, const struct sockaddr *);
 
 /* ---- handlers: 0, ANSWERED, LET_THROUGH or an errno ---- */
 
@@ -493,6 +494,69 @@ static int on_socket(struct request *q)
 	return make_socket(q, word, false);
 }
 
+/* The descriptor that is the caller's number fd. A notification names a thread, and pidfds are for processes. */
+static int callers_fd(const struct request *q, int fd)
+{
+	char path[32], text[8192];
+	const char *tgid;
+	int n;
+
+	snprintf(path, sizeof(path), "%u/status", q->notif->pid);
+	if (read_at(host_proc_fd(), path, text, sizeof(text)) < 0)
+		return -1;
+	tgid = strstr(text, "\nTgid:");
+	if (!tgid || sscanf(tgid, "\nTgid: %d", &n) != 1)
+		return -1;
+	_cleanup_fd_ int pidfd = sys_pidfd_open(n, 0);
+	if (pidfd < 0 || !still_waits(q))
+		return -1;
+	return sys_pidfd_getfd(pidfd, fd);
+}
+
+static int socket_option(int fd, int option)
+{
+	int value = -1;
+	socklen_t len = sizeof(value);
+
+	return getsockopt(fd, SOL_SOCKET, option, &value, &len) < 0 ? -1 : value;
+}
+
+static bool is_udp(int fd)
+{
+	int domain = socket_option(fd, SO_DOMAIN);
+
+	return (domain == AF_INET || domain == AF_INET6) && socket_option(fd, SO_PROTOCOL) == IPPROTO_UDP;
+}
+
+/* Several guests on one UDP port need the table of listeners, into which no program can put a UDP socket. A bind
+ * that is let through is judged by the address programs as any is; it only isn't steered. */
+static int on_bind(struct request *q)
+{
+	union { struct sockaddr any; struct sockaddr_in v4; struct sockaddr_in6 v6; } sa = { 0 };
+	size_t len = (uint32_t)q->arg[2];
+	_cleanup_fd_ int fd = callers_fd(q, (int)q->arg[0]);
+	struct caller c;
+	int err;
+
+	if (fd < 0 || !is_udp(fd) || len < sizeof(sa.v4) || len > 128)
+		return LET_THROUGH;
+	len = len < sizeof(sa) ? len : sizeof(sa);
+	err = guest_read(q, q->arg[1], &sa, len);
+	if (err)
+		return err;
+	if (!sa.v4.sin_port)                    /* at the same place in both */
+		return LET_THROUGH;
+	err = read_caller(q, &c);
+	if (err)
+		return err;
+	become(q->broker, &c);
+	err = bind(fd, &sa.any, (socklen_t)len) < 0 ? errno : 0;
+	become_root(supervisor_pid);
+	if (!err && steer)
+		steer(&q->broker->net, fd, &sa.any);
+	return err;
+}
+
 /* One row a brokered call; seccomp.c's row for it says when it is handed over. */
 static const struct handler {
 	int nr, nr32;
@@ -505,6 +569,7 @@ static const struct handler {
 	{ __NR_prlimit64, COMPAT_NR32(340, 369), on_prlimit },
 	{ __NR_socketcall, COMPAT_NR32(102, -1), on_socketcall },
 	{ __NR_socket, COMPAT_NR32(359, 281), on_socket },
+	{ __NR_bind, COMPAT_NR32(361, 282), on_bind },
 	{ __NR_ioctl, COMPAT_NR32(54, 54), on_ioctl },
 	{ __NR_sysinfo, COMPAT_NR32(116, 116), on_sysinfo },
 };
@@ -575,7 +640,7 @@ static void open_view(const struct broker *b)
 static void close_rest(const struct broker *b)
 {
 	const struct view *v = &b->view;
-	const int kept[] = { b->listener_fd, b->cgroup_fd, b->net.config_fd, host_proc_fd(), v->load_fd,
+	const int kept[] = { b->listener_fd, b->cgroup_fd, b->net.config_fd, b->net.steer_fd, host_proc_fd(), v->load_fd,
 			     v->payload_fd, v->tasks_fd, v->memory.dir_fd, v->stats_fd,
 			     b->net_view ? b->net_fd : -1, host_net_fd, view_sock_fd };
 	int from = 3;
@@ -596,13 +661,14 @@ static void close_rest(const struct broker *b)
 
 /*
  * Kept: SYS_ADMIN for sethostname, SYS_PTRACE for the guest's memory, SETUID and SETGID to become a caller, and,
- * for raw ICMP, and for a guest whose capabilities are the host's, the one that socket(2) asks for; and what a ccap
- * stands for.
+ * for raw ICMP, and for a guest whose capabilities are the host's, those that socket(2) and bind(2) ask for; and what
+ * a ccap stands for.
  */
 static void drop_rest(const struct broker *b)
 {
 	uint64_t kept = BIT(CAP_SYS_ADMIN) | BIT(CAP_SYS_PTRACE) | BIT(CAP_SETUID) | BIT(CAP_SETGID) |
 			(b->id_base && !(b->ccap & CCAP_RAW_ICMP) ? 0 : BIT(CAP_NET_RAW)) |
+			(b->id_base ? 0 : BIT(CAP_NET_BIND_SERVICE)) |
 			(b->ccap & CCAP_SYSLOG ? BIT(CAP_SYSLOG) : 0) |
 			(b->ccap & CCAP_SET_RLIMIT ? BIT(CAP_SYS_RESOURCE) : 0);
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -625,7 +691,8 @@ static void drop_rest(const struct broker *b)
 }
 
 _Noreturn void broker_main(const struct broker *b, size_t (*sysinfo_of)(struct view *, void *, bool),
-			   void (*bind_source_of)(const struct net_state *, int, int))
+			   void (*bind_source_of)(const struct net_state *, int, int),
+			   void (*steer_of)(const struct net_state *, int, const struct sockaddr *))
 {
 	union { struct seccomp_notif notif; char room[512]; } in;
 	struct seccomp_notif_sizes sizes;
@@ -633,6 +700,7 @@ _Noreturn void broker_main(const struct broker *b, size_t (*sysinfo_of)(struct v
 	supervisor_pid = getppid();
 	fill_sysinfo = sysinfo_of;
 	bind_source = bind_source_of;
+	steer = steer_of;
 	view = b->view;
 	if (syscall(__NR_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) < 0 || sizes.seccomp_notif > sizeof(in) ||
 	    sizes.seccomp_notif_resp > sizeof(struct seccomp_notif_resp))

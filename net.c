@@ -323,6 +323,11 @@ static bool scoped(const struct plan *p)
 	return (p->net.mode != IP_NONE || (p->context.join & NS_NET)) && !(p->context.share & NS_ABSTRACT);
 }
 
+static bool several(const struct net *n)
+{
+	return n->n_addr > 1 || (n->n_addr == 1 && memcmp(n->addr[0].ip, n->addr[0].ip_to, 16) != 0);
+}
+
 void net_check(struct plan *p)
 {
 	/* These reach the stack below the programs: packet sockets, forged packets, the programs themselves. */
@@ -341,6 +346,7 @@ void net_check(struct plan *p)
 			die("--cap-add %s: with it the guest could use any address of the host, whatever --ip says",
 			    against[i].name);
 	check_addresses(&p->net);
+	p->net.steered = several(&p->net) && !p->net.later && !(p->rights.ccap & CCAP_MULTICAST);
 }
 
 /* ---- inherited sockets ---- */
@@ -862,21 +868,20 @@ static void fill_config(struct net_config *c, const struct plan *p, uint32_t xid
 			const struct ifaddrs *host)
 {
 	const struct net *n = &p->net;
-	bool range = false;
 
 	*c = (struct net_config){ .flags = NET_READY, .guest = guest, .loopback6_hi = ~0ULL, .loopback6_lo = ~0ULL };
 	for (size_t i = 0; i < n->n_addr; i++) {
 		const struct addr *a = &n->addr[i];
 		unsigned plen = a->have_plen ? a->plen : host_prefix(a, host);
 
-		range |= memcmp(a->ip, a->ip_to, 16) != 0;
 		if (a->family == AF_INET)
 			fill_slot4(&c->v4[c->n_v4++], a, plen);
 		else
 			fill_slot6(&c->v6[c->n_v6++], a, plen);
 	}
 	c->flags |= (c->n_v4 ? NET_V4 : 0) | (c->n_v6 ? NET_V6 : 0);
-	c->flags |= n->n_addr > 1 || range ? NET_SEVERAL : 0;
+	c->flags |= several(n) ? NET_SEVERAL : 0;
+	c->flags |= n->steered ? NET_UDP_STEERED : 0;
 	c->flags |= n->later ? NET_LATER : 0;
 	c->flags |= p->rights.ccap & CCAP_RAW_ICMP ? NET_RAW_ICMP : 0;
 	c->flags |= p->rights.ccap & CCAP_MULTICAST ? NET_MULTICAST : 0;
@@ -1191,10 +1196,11 @@ void net_apply(const struct plan *p, const struct cgroup *cg, struct net_state *
 	/* From here on there is something to undo. Until the configuration is written all is refused. */
 	st->guests_fd = s.map_fd[NET_MAP_GUESTS];
 	st->config_fd = s.map_fd[NET_MAP_CONFIG];
+	st->steer_fd = s.map_fd[NET_MAP_STEER];
 	st->guest = c.guest;
 	configure(&s, &c, NULL);
 	st->lookup_link_fd = lookup_link(&s);
-	s.map_fd[NET_MAP_GUESTS] = s.map_fd[NET_MAP_CONFIG] = -1;
+	s.map_fd[NET_MAP_GUESTS] = s.map_fd[NET_MAP_CONFIG] = s.map_fd[NET_MAP_STEER] = -1;
 	close_set(&s);
 }
 
@@ -1229,6 +1235,7 @@ void net_undo(struct net_state *st)
 	close_fd(&st->lookup_link_fd);
 	close_fd(&st->guests_fd);
 	close_fd(&st->config_fd);
+	close_fd(&st->steer_fd);
 }
 
 /* An error is the guest's to find: it sends from what the kernel chooses, or, by the egress filter, not at all. */
@@ -1247,6 +1254,55 @@ void net_bind_source(const struct net_state *st, int sock_fd, int family)
 		memcpy(&v6.sin6_addr, c.v6[0].addr, 16);
 		bind(sock_fd, (struct sockaddr *)&v6, sizeof(v6));
 	}
+}
+
+static void steer_under(const struct net_state *st, struct net_steer *k, unsigned slot, int sock_fd)
+{
+	uint64_t fd = (uint64_t)sock_fd;
+	union bpf_attr a = { .map_fd = (uint32_t)st->steer_fd, .key = (uintptr_t)k, .value = (uintptr_t)&fd,
+			     .flags = BPF_NOEXIST };
+
+	k->slot = (uint8_t)slot;
+	if (bpf(BPF_MAP_UPDATE_ELEM, &a) == 0)
+		return;
+	k->slot = (uint8_t)(slot + 1);
+	a.flags = BPF_ANY;
+	bpf(BPF_MAP_UPDATE_ELEM, &a);
+}
+
+/* As netprog.c's `listen` does it for TCP: a wildcard for its family, a dual-stack one for both. Where it doesn't
+ * work the socket serves the first address, to which it is bound. */
+void net_steer(const struct net_state *st, int sock_fd, const struct sockaddr *asked)
+{
+	enum { V4 = 0, DUAL = 2, V6 = 4 };      /* slots: see netprog.c */
+	static const uint8_t any[16], any_mapped[16] = { [10] = 0xff, [11] = 0xff };
+	const struct sockaddr_in *v4 = (const void *)asked;
+	const struct sockaddr_in6 *v6 = (const void *)asked;
+	struct net_steer k = { .guest = st->guest, .protocol = IPPROTO_UDP, .port = ntohs(v4->sin_port) };
+	struct net_config c;
+	int v6_only = 0;
+	socklen_t len = sizeof(v6_only);
+
+	if (map_lookup(st->config_fd, &st->guest, &c) < 0)
+		return;
+	if (asked->sa_family == AF_INET6 && memcmp(&v6->sin6_addr, any, 16) == 0) {
+		steer_under(st, &k, V6, sock_fd);
+		if (getsockopt(sock_fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, &len) < 0 || v6_only)
+			return;
+		steer_under(st, &k, DUAL, sock_fd);
+		return;
+	}
+	if (asked->sa_family == AF_INET6 && memcmp(&v6->sin6_addr, any_mapped, 16) != 0) {
+		memcpy(k.addr, &v6->sin6_addr, 16);
+		if (IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr))
+			memcpy(k.addr, c.loopback6, 16);
+	} else if (asked->sa_family == AF_INET && v4->sin_addr.s_addr) {
+		k.addr[2] = htonl(0xffff);
+		k.addr[3] = v4->sin_addr.s_addr;
+	}
+	if (k.addr[2] == htonl(0xffff) && !k.addr[0] && !k.addr[1] && k.addr[3] == htonl(INADDR_LOOPBACK))
+		k.addr[3] = c.loopback;
+	steer_under(st, &k, V4, sock_fd);
 }
 
 /* The configuration of the guest with this cgroup directory; s is to be closed. */

@@ -472,12 +472,42 @@ static void move_port(struct code *c)
 	here(c, done);
 }
 
+/* To `none` unless the context's socket is one whose port may have a wildcard listener before it. */
+static void unless_steered(struct code *c, unsigned none)
+{
+	unsigned stream = label(c);
+
+	load(c, BPF_W, R1, R6, SA(type));
+	when_is(c, BPF_JEQ, R1, SOCK_STREAM, stream);
+	unless_flag(c, NET_UDP_STEERED, none);
+	here(c, stream);
+}
+
+/* r0 = the socket that a packet with the tuple on the stack would reach. */
+static void look_up_socket(struct code *c, uint32_t tuple_len)
+{
+	unsigned udp = label(c), done = label(c);
+
+	load(c, BPF_W, R8, R6, SA(type));
+	move(c, R1, R6);
+	move(c, R2, FP);
+	alu_is(c, BPF_ADD, R2, TUPLE_AT);
+	set(c, R3, tuple_len);
+	put(c, BPF_ALU64 | BPF_MOV | BPF_K, R4, 0, 0, BPF_F_CURRENT_NETNS);
+	set(c, R5, 0);
+	when_is(c, BPF_JNE, R8, SOCK_STREAM, udp);
+	call(c, BPF_FUNC_sk_lookup_tcp);
+	go(c, done);
+	here(c, udp);
+	call(c, BPF_FUNC_sk_lookup_udp);
+	here(c, done);
+}
+
 /* The listener that a segment to r9 and the socket's port would reach: r0 its IPv4 address; to `none` if
- * there is none, or if this socket is no stream or has no port yet. */
+ * there is none, or if this socket is not steered or has no port yet. */
 static void listener4(struct code *c, unsigned none)
 {
-	load(c, BPF_W, R1, R6, SA(type));
-	when_is(c, BPF_JNE, R1, SOCK_STREAM, none);
+	unless_steered(c, none);
 	load(c, BPF_W, R2, R6, SA(user_port));
 	when_is(c, BPF_JEQ, R2, 0, none);
 	set(c, R1, 0);
@@ -485,13 +515,7 @@ static void listener4(struct code *c, unsigned none)
 	store(c, BPF_W, FP, TUPLE_AT + 4, R9);                  /* daddr */
 	store(c, BPF_H, FP, TUPLE_AT + 8, R1);
 	store(c, BPF_H, FP, TUPLE_AT + 10, R2);
-	move(c, R1, R6);
-	move(c, R2, FP);
-	alu_is(c, BPF_ADD, R2, TUPLE_AT);
-	set(c, R3, 12);
-	put(c, BPF_ALU64 | BPF_MOV | BPF_K, R4, 0, 0, BPF_F_CURRENT_NETNS);
-	set(c, R5, 0);
-	call(c, BPF_FUNC_sk_lookup_tcp);
+	look_up_socket(c, 12);
 	when_is(c, BPF_JEQ, R0, 0, none);
 	load(c, BPF_W, R8, R0, offsetof(struct bpf_sock, src_ip4));
 	move(c, R1, R0);
@@ -508,11 +532,25 @@ static void drop_mark(struct code *c)
 	call(c, BPF_FUNC_sk_storage_delete);
 }
 
+/* A UDP wildcard: to ALLOW as it is, with several addresses. One with a port, which two guests may want, is
+ * steered as TCP's are, if a broker does the bind (no program can put a UDP socket into the table). */
+static void leave_wildcard(struct code *c)
+{
+	unsigned not = label(c);
+
+	if_flag(c, NET_MULTICAST | NET_LATER, ALLOW);
+	unless_flag(c, NET_SEVERAL, not);
+	unless_flag(c, NET_UDP_STEERED, ALLOW);
+	load(c, BPF_W, R1, R6, SA(user_port));
+	when_is(c, BPF_JEQ, R1, 0, ALLOW);
+	here(c, not);
+}
+
 /*
  * An IPv4 address, in r9, wanted by bind; `at` is its place in the context, which differs for mapped ones. The
  * mark's kind so far is on the stack.
  *
- *	0.0.0.0, UDP, several addresses or multicast	stays: the filters and sendmsg see to it
+ *	0.0.0.0, UDP, several addresses or multicast	may stay: the filters and sendmsg see to it
  *	0.0.0.0						the first address, and marked
  *	127.0.0.1					the guest's loopback; no other of 127.0.0.0/8
  *	on the list					that
@@ -547,7 +585,7 @@ static void bind_v4(struct code *c, size_t at)
 	here(c, wild);
 	load(c, BPF_W, R1, R6, SA(type));
 	when_is(c, BPF_JEQ, R1, SOCK_STREAM, keep);
-	if_flag(c, NET_SEVERAL | NET_MULTICAST | NET_LATER, ALLOW);
+	leave_wildcard(c);
 	here(c, keep);
 	load(c, BPF_W, R9, R7, CF(v4[0].addr));
 	load(c, BPF_W, R1, FP, (size_t)KIND_AT);
@@ -564,8 +602,7 @@ static void bind_v4(struct code *c, size_t at)
 
 	here(c, plain);
 	store(c, BPF_W, R6, (int)at, R9);
-	load(c, BPF_W, R1, R6, SA(type));
-	when_is(c, BPF_JNE, R1, SOCK_STREAM, ALLOW);
+	unless_steered(c, ALLOW);
 	load(c, BPF_W, R1, FP, (size_t)KIND_AT);
 	move(c, R2, R1);
 	alu_is(c, BPF_AND, R2, MARK_WILD);
@@ -651,8 +688,7 @@ static void listener6(struct code *c, unsigned none)
 {
 	enum { TUPLE6_AT = TUPLE_AT };
 
-	load(c, BPF_W, R1, R6, SA(type));
-	when_is(c, BPF_JNE, R1, SOCK_STREAM, none);
+	unless_steered(c, none);
 	load(c, BPF_W, R2, R6, SA(user_port));
 	when_is(c, BPF_JEQ, R2, 0, none);
 	set(c, R1, 0);
@@ -661,13 +697,7 @@ static void listener6(struct code *c, unsigned none)
 	store(c, BPF_H, FP, TUPLE6_AT + 32, R1);
 	store(c, BPF_H, FP, TUPLE6_AT + 34, R2);
 	copy6(c, FP, TUPLE6_AT + 16, FP, ADDR_AT);
-	move(c, R1, R6);
-	move(c, R2, FP);
-	alu_is(c, BPF_ADD, R2, TUPLE6_AT);
-	set(c, R3, 36);
-	put(c, BPF_ALU64 | BPF_MOV | BPF_K, R4, 0, 0, BPF_F_CURRENT_NETNS);
-	set(c, R5, 0);
-	call(c, BPF_FUNC_sk_lookup_tcp);
+	look_up_socket(c, 36);
 	when_is(c, BPF_JEQ, R0, 0, none);
 	set(c, R8, 0);
 	set(c, R9, 0);
@@ -731,11 +761,9 @@ static void compile_bind6(struct code *c)
 	here(c, wild);
 	load(c, BPF_W, R1, R6, SA(type));
 	when_is(c, BPF_JEQ, R1, SOCK_STREAM, tcp);
-	if_flag(c, NET_SEVERAL | NET_MULTICAST | NET_LATER, ALLOW);
+	leave_wildcard(c);
 	here(c, tcp);
 	unless_flag(c, NET_V4, v6_alone);
-	load(c, BPF_W, R1, R6, SA(type));
-	when_is(c, BPF_JNE, R1, SOCK_STREAM, v6_alone);
 	if_v6only(c, v6_alone);
 	set(c, R9, 0);
 	put_mapped(c, R6, (int)SA(user_ip6), R9);
@@ -757,8 +785,7 @@ static void compile_bind6(struct code *c)
 
 	here(c, plain);
 	copy6(c, R6, (int)SA(user_ip6), FP, ADDR_AT);
-	load(c, BPF_W, R1, R6, SA(type));
-	when_is(c, BPF_JNE, R1, SOCK_STREAM, ALLOW);
+	unless_steered(c, ALLOW);
 	load(c, BPF_W, R1, FP, (size_t)KIND_AT);
 	when_is(c, BPF_JEQ, R1, 0, specific);
 	begin_mark(c);
@@ -945,9 +972,24 @@ static void compile_connect4(struct code *c)
 	end(c, COUNT(denied_connects));
 }
 
+/* r0 = the mark of the context's socket; to `none` if UDP isn't steered or it has none. */
+static void steered_mark(struct code *c, unsigned none)
+{
+	unless_flag(c, NET_UDP_STEERED, none);
+	map(c, R1, NET_MAP_MARKS);
+	load(c, BPF_DW, R2, R6, SA(sk));
+	set(c, R3, 0);
+	set(c, R4, 0);
+	call(c, BPF_FUNC_sk_storage_get);
+	when_is(c, BPF_JEQ, R0, 0, none);
+	load(c, BPF_W, R1, R0, offsetof(struct net_mark, kind));
+}
+
 /*
  * A datagram with an address or a source of its own, IPv4: the peer as above. Its source
- *	not chosen (0.0.0.0)	the guest's address, or its loopback
+ *	not chosen (0.0.0.0, or what stands for it in a steered wildcard)
+ *				the guest's address, or its loopback
+ *	a moved socket's	what it was bound to
  *	127.0.0.0/8		the guest's loopback
  *	on the list		that
  *	else			EPERM
@@ -955,25 +997,47 @@ static void compile_connect4(struct code *c)
 static void compile_sendmsg4(struct code *c)
 {
 	unsigned loopback = label(c), given = label(c), put_it = label(c), is_loopback = label(c), done = label(c);
+	unsigned choose = label(c), true_source = label(c), stand_in = label(c), wild = label(c);
 
 	begin(c, REFUSE);
 	load(c, BPF_W, R9, R6, SA(user_ip4));
 	peer_v4(c, SA(user_ip4), loopback);
-	load(c, BPF_W, R1, R6, SA(msg_src_ip4));
-	when_is(c, BPF_JNE, R1, 0, given);
+	here(c, loopback);
+	load(c, BPF_W, R8, R6, SA(msg_src_ip4));
+	when_is(c, BPF_JNE, R8, 0, given);
+	here(c, choose);
+	load(c, BPF_W, R1, R7, CF(loopback));
+	when(c, BPF_JEQ, R9, R1, is_loopback);
+	if_flag(c, NET_LOOPBACK_HOST, wild);    /* any of the host's 127.0.0.x */
 	source4(c);
 	go(c, put_it);
-	here(c, loopback);
-	load(c, BPF_W, R1, R6, SA(msg_src_ip4));
-	when_is(c, BPF_JNE, R1, 0, given);
+	here(c, wild);
+	move(c, R1, R9);
+	swap(c, R1, 32);
+	alu_is(c, BPF_RSH, R1, 24);
+	when_is(c, BPF_JEQ, R1, 127, is_loopback);
+	source4(c);
+	go(c, put_it);
 	here(c, is_loopback);
 	load(c, BPF_W, R0, R7, CF(loopback));
 	here(c, put_it);
 	store(c, BPF_W, R6, (int)SA(msg_src_ip4), R0);
 	here(c, done);
 	leave(c, PASS);
+
 	here(c, given);
-	move(c, R8, R1);
+	load(c, BPF_W, R1, R7, CF(loopback));
+	when(c, BPF_JEQ, R8, R1, stand_in);
+	load(c, BPF_W, R1, R7, CF(v4[0].addr));
+	when(c, BPF_JNE, R8, R1, true_source);
+	here(c, stand_in);
+	steered_mark(c, true_source);
+	when_is(c, BPF_JSET, R1, MARK_WILD, choose);
+	alu_is(c, BPF_AND, R1, MARK_MOVED);
+	when_is(c, BPF_JEQ, R1, 0, true_source);
+	load(c, BPF_W, R0, R0, offsetof(struct net_mark, ip4));
+	go(c, put_it);
+	here(c, true_source);
 	swap(c, R8, 32);
 	move(c, R1, R8);
 	alu_is(c, BPF_RSH, R1, 24);
@@ -1078,6 +1142,7 @@ static void compile_connect6(struct code *c)
 static void compile_sendmsg6(struct code *c)
 {
 	unsigned one = label(c), given = label(c), own_loopback = label(c), put_it = label(c), check = label(c);
+	unsigned stand_in = label(c), true_source = label(c), moved = label(c);
 
 	begin(c, REFUSE);
 	load6(c);
@@ -1107,6 +1172,23 @@ static void compile_sendmsg6(struct code *c)
 	when_is(c, BPF_JEQ, R8, 0, put_it);
 	when_is(c, BPF_JEQ, R8, 1, own_loopback);
 	here(c, given);
+	steered_mark(c, true_source);
+	when_is(c, BPF_JSET, R1, MARK_WILD, stand_in);
+	alu_is(c, BPF_AND, R1, MARK_MOVED);
+	when_is(c, BPF_JEQ, R1, 0, true_source);
+	if_loopback6(c, moved);
+	go(c, true_source);
+	here(c, moved);
+	copy6(c, R6, (int)SA(msg_src_ip6), R0, offsetof(struct net_mark, ip6));
+	go(c, ALLOW);
+	here(c, stand_in);                      /* bound to the first address, a mapped one, or the loopback */
+	when_is(c, BPF_JEQ, R9, 0, put_it);
+	if_loopback6(c, put_it);
+	load(c, BPF_DW, R1, R7, CF(v6[0].net));
+	when(c, BPF_JNE, R9, R1, true_source);
+	load(c, BPF_DW, R1, R7, CF(v6[0].lo));
+	when(c, BPF_JEQ, R8, R1, put_it);
+	here(c, true_source);
 	if_own6(c, ALLOW);
 	if_loopback6(c, ALLOW);
 	go(c, DENIED);

@@ -49,6 +49,7 @@ enum when {
 	VIEW_ONLY,              /* with --virt mem or load */
 	NET_VIEW,               /* with --hide net and --ip ADDR */
 	ICMP_ONLY,              /* with --ip ADDR and the ccap raw_icmp */
+	STEERED_ONLY,           /* with several addresses */
 };
 
 struct rule {
@@ -84,6 +85,9 @@ struct rule {
 
 #define BROKER_ICMP(protocol, why) \
 	{ CALL(socket, 359, 281), 2, UINT32_MAX, protocol, protocol, 0, ICMP_ONLY, NO_CAP, 0, why }
+
+#define BROKER_BIND(name, i386, arm, why) \
+	{ CALL(name, i386, arm), ANY, 0, 0, 0, 0, STEERED_ONLY, NO_CAP, 0, why }
 
 #define BROKER_VIEW(name, i386, arm, why) \
 	{ CALL(name, i386, arm), ANY, 0, 0, 0, 0, VIEW_ONLY, NO_CAP, 0, why }
@@ -175,6 +179,7 @@ static const struct rule rules[] = {
 	NET_VIEW_IOCTL(0x8910, 0x894a, 0, INTERFACES),
 	NET_VIEW_IOCTL(0x894c, 0x89ff, 0, INTERFACES),      /* 0x894b is SIOCOUTQNSD, a socket's own */
 	NET_VIEW_IOCTL(0x8b00, 0x8bff, EOPNOTSUPP, "wireless devices are the host's"),
+	BROKER_BIND(bind, 361, 282, "UDP wildcards of several guests on one port: only a process can steer them"),
 	BROKER_VIEW(sysinfo, 116, 116, "memory and load are the guest's, as in its /proc"),
 };
 enum { N_RULES = sizeof(rules) / sizeof(rules[0]) };
@@ -199,6 +204,8 @@ static bool rule_applies(const struct rule *r, const struct plan *p)
 		return (p->procvirt.virt & (VIRT_MEM | VIRT_LOAD)) != 0;
 	case NET_VIEW:
 		return p->net.mode == IP_LIST && p->procvirt.hide & HIDE_NET;
+	case STEERED_ONLY:
+		return p->net.steered;
 	case ICMP_ONLY:
 		return p->net.mode == IP_LIST && (rights->ccap & CCAP_RAW_ICMP);
 	case IP_LAYER:

@@ -186,7 +186,7 @@ static void each_fd(const struct supervisor *s, void (*f)(int))
 	f(c->tree_fd); f(c->claim_fd); f(c->lock_fd); f(c->dir_fd); f(c->payload_fd); f(c->broker_fd); f(c->kill_fd);
 	for (unsigned i = 0; i < c->n_v1; i++)
 		f(c->v1_dir_fd[i]);
-	f(s->net.lookup_link_fd); f(s->net.config_fd); f(s->net.guests_fd);
+	f(s->net.lookup_link_fd); f(s->net.config_fd); f(s->net.guests_fd); f(s->net.steer_fd);
 	f(s->view.device_fd); f(s->view.stats_fd); f(s->view.load_fd);
 	f(s->tty.master_fd);
 	f(s->tty.slave_fd);
@@ -249,7 +249,7 @@ void supervise_broker_role(int fd)
 	take_state(fd, &b, sizeof(b));
 	prctl(PR_SET_DUMPABLE, 0);
 	procvirt_sysinfo(&b.view, info, false);
-	broker_main(&b, procvirt_sysinfo, net_bind_source);
+	broker_main(&b, procvirt_sysinfo, net_bind_source, net_steer);
 }
 
 static pid_t fork_broker(struct supervisor *s, struct broker *b)
@@ -260,7 +260,7 @@ static pid_t fork_broker(struct supervisor *s, struct broker *b)
 		const struct view *v = &s->view;
 		const int *fds[] = { &b->listener_fd, &b->uts_fd, &b->net_fd,
 				     &b->cgroup_fd, &v->load_fd, &v->payload_fd, &v->tasks_fd,
-				     &v->memory.dir_fd, &s->net.config_fd };
+				     &v->memory.dir_fd, &s->net.config_fd, &s->net.steer_fd };
 		sigset_t none;
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -110,6 +110,7 @@ struct net {                            /* net.c */
 	bool given;                     /* --ip was written */
 	struct addr *addr; size_t n_addr;
 	bool later;                     /* --ip-later */
+	bool steered;                   /* after net_check: the broker does UDP's binds */
 	enum { LOOPBACK_AUTO, LOOPBACK_ADDR, LOOPBACK_HOST } loopback;
 	uint32_t loopback_addr;         /* network order, for LOOPBACK_ADDR */
 	struct peer *peer; size_t n_peer;
@@ -287,7 +288,7 @@ struct view {                           /* plain data: travels in the supervisor
 };
 
 /* net.c's; travels in the supervisor's state, and to the broker: what must stay open while the guest lives. */
-struct net_state { int lookup_link_fd, config_fd, guests_fd; uint64_t guest; };
+struct net_state { int lookup_link_fd, config_fd, guests_fd, steer_fd; uint64_t guest; };
 
 struct broker {                         /* plain data: travels in the sealed memfd of the broker's role */
 	int listener_fd;                /* seccomp notify */
@@ -302,9 +303,11 @@ struct broker {                         /* plain data: travels in the sealed mem
 	struct net_state net;           /* for ICMP sockets; config_fd -1: no --ip ADDR */
 };
 /* In the guest's uts and net namespaces; never trusts the guest's memory twice. fill_sysinfo: procvirt_sysinfo,
- * bind_source: net_bind_source. */
+ * bind_source: net_bind_source, steer: net_steer. */
+struct sockaddr;
 _Noreturn void broker_main(const struct broker *b, size_t (*fill_sysinfo)(struct view *, void *, bool),
-			   void (*bind_source)(const struct net_state *, int, int));
+			   void (*bind_source)(const struct net_state *, int, int),
+			   void (*steer)(const struct net_state *, int, const struct sockaddr *));
 
 /* ---- root.c: the guest's file tree and the barrier ---- */
 const char *root_parse_bind(struct root *r, const char *arg);
@@ -499,6 +502,8 @@ void net_apply_scope(const struct plan *p);     /* guest init: Landlock scope fo
 void net_undo(struct net_state *st);
 /* Broker: an ICMP socket gets the guest's first address, the list being what it is now. */
 void net_bind_source(const struct net_state *st, int sock_fd, int family);
+/* Broker: what is sent to the addresses of a UDP socket that was just bound to `asked` goes to it. */
+void net_steer(const struct net_state *st, int sock_fd, const struct sockaddr *asked);
 void net_sweep(int dir_fd);             /* what a killed supervisor left on devices; before its cgroup directory goes */
 void net_update(const struct plan *p, const struct cgroup *cg);         /* --set: the lists of a running guest */
 struct net_counters;
@@ -573,6 +578,7 @@ enum net_flag {
 	NET_LATER = 128,                /* addresses may come and go: wildcards live on the loopback */
 	NET_LOOPBACK_HOST = 256, NET_LOOPBACK6 = 512,
 	NET_PEERS = 1024, NET_ALLOWED_ONLY = 2048,
+	NET_UDP_STEERED = 4096,         /* a broker does the binds of UDP sockets */
 };
 /* What differs between guests: one value a guest in a cgroup storage map. IPv4 addresses are in network order
  * except in lo and broadcast; IPv6 halves are numbers in host order except in addr. */

@@ -106,7 +106,7 @@ says "a foreign IPv6 address" "ok $refusal" $d -- net tcp6 bind '[2001:db8::4]:9
 says "an IPv6-only guest has no IPv4" "EAFNOSUPPORT ok ok" --ip 2001:db8::3 -- net tcp4 tcp6 bind '[::]:90'
 says "connect, IPv6: the peer sees the guest's address" "HOST tcp6:[::]:7006 [2001:db8::3]:7006 [2001:db8::4]:" \
 	--ip 2001:db8::4 -- sh -c "net ask tcp [2001:db8::3]:7006 | sed 's/[0-9]* *$//'"
-says "sendto, IPv6" "HOST 'udp6:[2001:db8::4]:7004' [2001:db8::4]:7004 [2001:db8::3]:" \
+says "sendto, IPv6" "HOST udp6:[2001:db8::4]:7004 [2001:db8::4]:7004 [2001:db8::3]:" \
 	--ip 2001:db8::3 -- sh -c "net ask udp [2001:db8::4]:7004 | sed 's/[0-9]* *$//'"
 says "sendto, then connect, IPv6" "ok ok ok" --ip 2001:db8::3 -- net udp6 send '[2001:db8::4]:7004' connect '[2001:db8::4]:7004'
 says "the source is the address whose network holds the peer" "ok ok 10.7.0.1:" --ip 10.1.2.3 --ip 10.7.0.1 -- \

@@ -7,9 +7,9 @@ export HOST_ADDRS
 . "$top/tests/net.sh"
 A="--ip 10.1.2.3 --ip 10.1.2.4 --ip 2001:db8::3 --ip 2001:db8::4"
 B="--ip 10.1.2.5 --ip 10.1.2.6 --ip 2001:db8::5 --ip 2001:db8::6"
-all="tcp4:0.0.0.0:80 v6only:[::]:80 tcp6:[::]:81 v6only:[::]:82 tcp4:127.0.0.1:83 tcp6:[::1]:83 tcp4:0.0.0.0:84 udp4:127.0.0.1:85 udp6:[::1]:85"
+all="tcp4:0.0.0.0:80 v6only:[::]:80 tcp6:[::]:81 v6only:[::]:82 tcp4:127.0.0.1:83 tcp6:[::1]:83 tcp4:0.0.0.0:84 udp4:127.0.0.1:85 udp6:[::1]:85 udp4:0.0.0.0:86 udp6:[::]:87 udp4:0.0.0.0:88"
 
-serve_host "$tmp/h" 60 tcp4:0.0.0.0:80 'v6only:[::]:80' 'tcp6:[::]:81'
+serve_host "$tmp/h" 60 tcp4:0.0.0.0:80 'v6only:[::]:80' 'tcp6:[::]:81' udp4:0.0.0.0:86 'udp6:[::]:87'
 host_server=$!
 # shellcheck disable=SC2086
 {
@@ -36,6 +36,12 @@ for port in 80 81 82 84; do
 		fi
 	done
 done
+for end in 1 3 4 5 6; do
+	case $end in 3 | 4) who=A ;; 5 | 6) who=B ;; *) who=HOST ;; esac
+	is "UDP, 10.1.2.$end:86 is $who's" "$(ask udp "10.1.2.$end:86" | cut -d' ' -f1)" $who
+	is "UDP, 10.1.2.$end:87 is $who's" "$(ask udp "10.1.2.$end:87" | cut -d' ' -f1)" $who
+	is "UDP, [2001:db8::$end]:87 is $who's" "$(ask udp "[2001:db8::$end]:87" | cut -d' ' -f1)" $who
+done
 is "127.0.0.1:80 is the host's" "$(ask tcp 127.0.0.1:80 | cut -d' ' -f1)" HOST
 is "[::1]:81 is the host's" "$(ask tcp '[::1]:81' | cut -d' ' -f1)" HOST
 is "the host has nobody on 127.0.0.1:83" "$(ask tcp 127.0.0.1:83)" ECONNREFUSED
@@ -44,10 +50,10 @@ is "for dual stack the mapped one" "$(ask tcp 10.1.2.6:81 | cut -d' ' -f3)" "[::
 for g in a b; do
 	t=$(echo $g | tr ab AB)
 	is "guest $g: its loopbacks are its own" "$(for q in "tcp 127.0.0.1:83" "tcp [::1]:83" "udp 127.0.0.1:85" "udp [::1]:85" \
-		"tcp 127.0.0.1:80" "tcp [::1]:80" "tcp 127.0.0.1:81" "tcp [::1]:81"; do
+		"udp 127.0.0.1:86" "udp [::1]:87" "udp 127.0.0.1:88" "tcp 127.0.0.1:80" "tcp [::1]:80" "tcp 127.0.0.1:81" "tcp [::1]:81"; do
 		# shellcheck disable=SC2086
 		"$VRUN" --enter $g -- net ask $q | cut -d' ' -f1,4 | sed 's/:[0-9]*$//'
-	done | tr '\n' ' ')" "$t 127.0.0.1 $t [::1] $t 127.0.0.1 $t [::1] $t 127.0.0.1 $t [::1] $t [::ffff:127.0.0.1] $t [::1] "
+	done | tr '\n' ' ')" "$t 127.0.0.1 $t [::1] $t 127.0.0.1 $t [::1] $t 127.0.0.1 $t [::1] $t 127.0.0.1 $t 127.0.0.1 $t [::1] $t [::ffff:127.0.0.1] $t [::1] "
 done
 
 # The first to come loaded the programs; it goes, the others stay.

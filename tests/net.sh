@@ -23,7 +23,12 @@ abstract=
 [ "$("$net" scope)" -ge 6 ] || abstract="--share abstract"
 
 # shellcheck disable=SC2086
-guest() { "$VRUN" -q --root "$R" $abstract "$@"; }
+guest() {
+	case " $* " in
+	*" --ip "*) "$VRUN" -q --root "$R" $abstract "$@" ;;
+	*) "$VRUN" -q --root "$R" "$@" ;;
+	esac
+}
 
 # says SENTENCE EXPECTED VRUN-OPTION... -- OP...: what `net` in a guest prints
 says() {
