@@ -117,8 +117,8 @@ static _Noreturn void just_ended(const struct cgroup *cg)
 	die_code(no_guest_code, "guest %s has just ended", cg->name[0] ? cg->name : "(unnamed)");
 }
 
-/* The supervisor, for sure. */
-static int supervisor_pidfd(const struct cgroup *cg)
+/* The supervisor, for sure; -1: it has gone. */
+static int find_supervisor(const struct cgroup *cg)
 {
 	pid_t pid = cgroup_supervisor(cg);
 	int fd;
@@ -128,6 +128,13 @@ static int supervisor_pidfd(const struct cgroup *cg)
 	fd = pid > 0 ? sys_pidfd_open(pid, 0) : -1;
 	if (fd >= 0 && cgroup_supervisor(cg) != pid)
 		close_fd(&fd);
+	return fd;
+}
+
+static int supervisor_pidfd(const struct cgroup *cg)
+{
+	int fd = find_supervisor(cg);
+
 	if (fd < 0)
 		just_ended(cg);
 	return fd;
@@ -532,9 +539,10 @@ static int verb_wait(struct plan *p)
 	struct cgroup cg;
 
 	must_find(p, &cg);
-	_cleanup_fd_ int pidfd = supervisor_pidfd(&cg);
+	_cleanup_fd_ int pidfd = find_supervisor(&cg);
 
-	wait_gone(pidfd, -1);
+	if (pidfd >= 0)
+		wait_gone(pidfd, -1);
 	cgroup_sweep();
 	return 0;
 }

@@ -60,12 +60,21 @@ fi
 
 # --- CPU ---------------------------------------------------------------------
 
-# cpu LIMIT...: CPU time per wall time, in percent, of a guest that would use all of one CPU for 3 s.
+# CPU time per wall time, in percent, of a guest that would use all of one CPU; measured while it runs.
+sample() { "$VRUN" --status busy --json | sed 's/.*"uptime_ms":\([0-9]*\).*"cpu_user_us":\([0-9]*\),"cpu_system_us":\([0-9]*\).*/\1 \2 \3/'; }
+busy_runs() { "$VRUN" --status busy; }
 cpu_share() {
-	exec 3>"$tmp/status"
-	vrun --status-fd 3 "$@" -- timeout 3 sh -c 'while :; do :; done' >/dev/null 2>&1
-	exec 3>&-
-	share=$((($(figure cpu_user_us) + $(figure cpu_system_us)) * 100 / $(figure wall_us)))
+	"$VRUN" -q --root "$R" --name busy --hide none --virt none "$@" -- sh -c 'while :; do :; done' >/dev/null 2>&1 &
+	wait_for 10 busy_runs
+	sleep 0.5
+	from=$(sample)
+	sleep 2.5
+	to=$(sample)
+	"$VRUN" --kill busy
+	wait
+	# shellcheck disable=SC2086
+	set -- $from $to
+	share=$((($5 + $6 - $2 - $3) / ($4 - $1) / 10))
 }
 cpu_share
 free=$share

@@ -10,6 +10,7 @@ cp "$helpers/stalk" "$R/bin/stalk" || exit 1
 leftovers_before
 
 v() { "$VRUN" -q "$@"; }
+[ -z "${VRUN_KERNEL:-}" ] || settle=3   # emulated
 is_there() { v --status "$1"; }
 begin() { # NAME OPTIONS -- COMMAND
 	_name=$1
@@ -172,6 +173,7 @@ ok "and only that" wait_for 3 got_usr1
 ok "the guest is still there" is_there sig
 "$VRUN" -q --wait sig &
 waiting=$!
+sleep "${settle:=0.5}"
 ok "--stop ends it in order" v --stop sig
 exits "and comes back when nothing is left" 3 is_there sig
 wait $waiting
