@@ -305,8 +305,7 @@ leftovers_none "after guests that ran and guests that didn't start nothing is le
 if [ -e "$top/guestfs.c" ]; then
 	missing=
 	for name in $(sed -n '/proc_table\[\]/,/^};/p' "$top/guestfs.c" | grep -o '"[^"]*"' | tr -d '"'); do
-		cat "$top"/man/vrun.8 "$top"/man/parts/*.mdoc 2>/dev/null |
-			grep -Eq "(^| )(/proc/)?$name( |\$)" || missing="$missing $name"
+		grep -Eq "(^| )(/proc/)?$name( |\$)" "$top/man/vrun.8" || missing="$missing $name"
 	done
 	is "the manual names all that is covered in /proc" "$missing" ""
 fi
