@@ -76,7 +76,8 @@ static bool in_foreground(const struct tty *t)
 
 void tty_check(const struct plan *p, struct tty *t)
 {
-	/* An init program lives on its console, with or without a terminal here: its words go to our stdout. */
+	/* An init program has a console with or without a terminal here: what it says there goes to our stdout. Its 0-2
+	 * are still ours, byte for byte, where they are no terminal. */
 	bool is_tty[3], asked = p->control.tty == TTY_YES, all = asked || p->context.init;
 	int first = -1;
 
@@ -85,7 +86,7 @@ void tty_check(const struct plan *p, struct tty *t)
 		return;
 	for (int fd = 2; fd >= 0; fd--) {
 		is_tty[fd] = isatty(fd);
-		t->slave_on[fd] = all || is_tty[fd];
+		t->slave_on[fd] = asked || is_tty[fd];
 		if (is_tty[fd])
 			first = fd;
 	}
@@ -110,7 +111,7 @@ void tty_check(const struct plan *p, struct tty *t)
 
 bool tty_wanted(const struct tty *t)
 {
-	return t->slave_on[0] || t->slave_on[1] || t->slave_on[2];
+	return t->slave_on[0] || t->slave_on[1] || t->slave_on[2] || t->keep_slave;
 }
 
 /* ---- the pty's modes and the terminal's ---- */
