@@ -1,10 +1,15 @@
 #!/bin/sh
 # A debootstrapped Debian as a guest: what its own tools do to it, they do in it.
 . "$(dirname "$0")/lib.sh"
-need root userns cgroup2 tool:debootstrap tool:dpkg-deb
+need root userns cgroup2
 mktmp
-D=$("$top/tests/mkroot-debian" debian python3-minimal procps passwd systemd-sysv) ||
-	{ fail "a Debian root can be made"; exit 1; }
+# (tests/90-second-kernel.t makes the same root)
+if ! debian_root debian python3-minimal procps passwd systemd-sysv; then
+	if [ -n "$slow" ]; then skip "no Debian root on the second kernel's disk"; else
+		fail "a Debian root can be made"; fi
+	exit 0
+fi
+D=$debian
 mkdir "$tmp/cow"
 guest() { "$VRUN" -q --root "$D" --cow "$tmp/cow" -- "$@"; }
 
@@ -14,7 +19,7 @@ printf 'Package: vrun-hello\nVersion: 1\nArchitecture: all\nMaintainer: nobody <
 	>"$tmp/deb/DEBIAN/control"
 printf '#!/bin/sh\nset -e\nid -u >/opt/configured-as\n' >"$tmp/deb/DEBIAN/postinst"
 chmod 755 "$tmp/deb/DEBIAN/postinst"
-dpkg-deb -b "$tmp/deb" "$tmp/vrun-hello.deb" >/dev/null
+"$VRUN" -q --userns no --root "$D" --bind "$tmp:/mnt" -- dpkg-deb -b /mnt/deb /mnt/vrun-hello.deb >/dev/null
 
 ok "apt-get installs a local package" "$VRUN" -q --root "$D" --cow "$tmp/cow" --bind "$tmp/vrun-hello.deb:/mnt/p.deb:ro" -- \
 	sh -c ': >/dev/null; apt-get -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts=/dev/null install -y /mnt/p.deb'
@@ -42,7 +47,7 @@ boot() {
 	mkdir "$tmp/cow-$name"
 	"$VRUN" --name "$name" --init --root "$root" --cow "$tmp/cow-$name" -- "$init" >"$tmp/$name.log" 2>&1 </dev/null &
 	pid=$!
-	if wait_for 60 eval "$sign"; then pass "$name boots to its default target"; else
+	if wait_for 90 eval "$sign"; then pass "$name boots to its default target"; else
 		fail "$name boots to its default target"; sed 's/^/# /' "$tmp/$name.log" | tail -n 30; fi
 	kill -TERM "$pid"
 	wait "$pid"
@@ -50,6 +55,7 @@ boot() {
 }
 boot systemd-$$ "$D" /sbin/init 'grep -q "multi-user.target" "$tmp/systemd-$$.log"'
 like "and did so in order" "$(cat "$tmp/systemd-$$.log")" 'Reached target.*(shutdown|final).target|halt|Power'
+[ -z "$slow" ] || exit 0         # no such roots on the second kernel's disk
 S=$("$top/tests/mkroot-debian" sysvinit sysvinit-core sysv-rc initscripts procps) || fail "a sysvinit root can be made"
 sed -i 's/^\([1-6]:.*getty\)/#\1/' "$S/etc/inittab"
 boot sysvinit-$$ "$S" /sbin/init '[ "$(cut -c1 "$tmp/cow-sysvinit-$$/upper/var/log/wtmp" 2>/dev/null | wc -c)" -gt 0 ] && grep -aq runlevel "$tmp/cow-sysvinit-$$/upper/var/log/wtmp"'

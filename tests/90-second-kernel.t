@@ -4,6 +4,9 @@
 . "$(dirname "$0")/lib.sh"
 need tool:qemu-system-x86_64 tool:mkfs.ext4 tool:cpio tool:depmod tool:busybox
 
+# For 85-debian.t there.
+debian_root debian python3-minimal procps passwd systemd-sysv || exit 1
+
 # This file's own counting is tests/qemu's.
 trap - EXIT
 _remove_tree "$_scratch"
