@@ -14,12 +14,15 @@ at_exit "kill $! 2>/dev/null"
 wait_for 10 grep -q ready "$tmp/host"
 N=EADDRNOTAVAIL
 
-# try SENTENCE OUTSIDE INSIDE OP...: in every kind of guest
+# try SENTENCE OUTSIDE INSIDE OP...: in every kind of guest, where that doesn't take minutes (tests/qemu)
+kinds="--userns_yes --userns_no_--seccomp_none"
+[ -n "${VRUN_KERNEL:-}" ] || kinds="$kinds --userns_no --userns_yes_--seccomp_none_--ccap_userns,raw_icmp"
 try() {
 	_what=$1 _out=$2 _in=$3
 	shift 3
 	host "$_what" "$_out" "$@"
-	for _g in "--userns yes" "--userns no" "--userns no --seccomp none" "--userns yes --seccomp none --ccap userns,raw_icmp"; do
+	for _g in $kinds; do
+		_g=$(echo "$_g" | tr _ ' ' | sed 's/raw icmp/raw_icmp/')
 		# shellcheck disable=SC2086
 		says "$_what, $_g" "$_in" $_g --ip 10.1.2.3 --ip 2001:db8::3 -- net "$@"
 	done
