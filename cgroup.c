@@ -39,6 +39,7 @@ enum {
 	LOCK_SWEEP,             /* byte 1: somebody removes it */
 };
 enum { EMPTY_WAIT_MS = 10000 }; /* how long undo waits for killed processes to be gone */
+enum { MOVE_ROUNDS = 20 };
 
 static const char name_attr[] = "trusted.vrun.name.";
 
@@ -665,15 +666,24 @@ static void claim_identity(struct plan *p, struct cgroup *cg)
 
 /* ---- the directories ---- */
 
-struct move { const struct cgroup *cg; unsigned from; };
+struct move { const struct cgroup *cg; unsigned from, moved; };
 
 static void move_one(pid_t pid, void *context)
 {
-	const struct move *m = context;
-	char number[16];
+	struct move *m = context;
+	char number[16], path[512], name[24];
 
 	snprintf(number, sizeof(number), "%d", (int)pid);
+	snprintf(name, sizeof(name), "/vrun-%u", m->cg->xid);
 	for (unsigned i = m->from; i < m->cg->n_v1; i++) {
+		const char *end;
+
+		if (!hierarchy_path_of(pid, m->cg->v1_name[i], path, sizeof(path)))
+			continue;       /* it has just ended */
+		end = strrchr(path, '/');
+		if (end && strcmp(end, name) == 0)
+			continue;
+		m->moved++;
 		if (write_at(m->cg->v1_dir_fd[i], "cgroup.procs", number) && errno != ESRCH)
 			die_sys("move process %d into the guest's cgroup in the v1 hierarchy of %s", (int)pid,
 				m->cg->v1_name[i]);
@@ -697,20 +707,27 @@ bool cgroup_freeze(const struct cgroup *cg, bool freeze)
 
 void cgroup_require(const struct plan *p, struct cgroup *cg)
 {
-	struct move m = { cg, cg->n_v1 };
+	struct move m = { cg, cg->n_v1, 0 };
 	char parent[sizeof(cg->path)];
-	bool was_frozen = cgroup_frozen(cg);
+	bool freeze = false;
 
 	snprintf(parent, sizeof(parent), "%s", cg->path);
 	*strrchr(parent, '/') = '\0';
 	hierarchy_controllers(p, cg, parent, cgroup_supervisor(cg));
 	if (cg->n_v1 == m.from)
 		return;
-	/* frozen, so that none forks away from under us */
-	if (!was_frozen && !cgroup_freeze(cg, true))
-		die_sys("freeze the guest to move it");
-	hierarchy_each(cg->payload_fd, move_one, &m);
-	if (!was_frozen)
+	/* Who was moved has children that are there, too; so it ends, unless the guest forks faster than we go. Only then
+	 * is it frozen: killed meanwhile, we would leave it so. */
+	for (int round = 0; ; round++) {
+		m.moved = 0;
+		hierarchy_each(cg->payload_fd, move_one, &m);
+		if (!m.moved || freeze)
+			break;
+		freeze = round == MOVE_ROUNDS && !cgroup_frozen(cg);
+		if (freeze && !cgroup_freeze(cg, true))
+			die_sys("freeze the guest to move it");
+	}
+	if (freeze)
 		cgroup_freeze(cg, false);
 }
 
