@@ -29,6 +29,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
+#include <sys/xattr.h>
 #include <linux/bpf.h>
 #include <linux/btf.h>
 
@@ -523,7 +524,7 @@ static const struct {
 	uint32_t type, key, value, entries, flags;
 } map_kind[NET_MAPS] = {
 	[NET_MAP_CONFIG] = { "config", "5.9", BPF_MAP_TYPE_CGROUP_STORAGE, 8, sizeof(struct net_config) },
-	[NET_MAP_COUNTERS] = { "counters", "5.9", BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE, 8, sizeof(struct net_counters) },
+	[NET_MAP_COUNTERS] = { "counts", "5.9", BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE, 8, sizeof(struct net_counters) },
 	[NET_MAP_MARKS] = { "marks", "5.2", BPF_MAP_TYPE_SK_STORAGE, 4, sizeof(struct net_mark), 0, BPF_F_NO_PREALLOC },
 	[NET_MAP_STEER] = { "steer", "4.18", BPF_MAP_TYPE_SOCKHASH, sizeof(struct net_steer), 8, 8192 },
 	[NET_MAP_GUESTS] = { "guests", "4.11", BPF_MAP_TYPE_LPM_TRIE, sizeof(struct net_prefix), 8, 65536,
@@ -548,7 +549,7 @@ static void create_maps(struct set *s)
 			a.btf_key_type_id = 1;
 			a.btf_value_type_id = 2;
 		}
-		snprintf(a.map_name, sizeof(a.map_name), "vr_%s", map_kind[m].name);
+		snprintf(a.map_name, sizeof(a.map_name), "vr%06x_%s", s->hash & 0xffffff, map_kind[m].name);
 		s->map_fd[m] = bpf(BPF_MAP_CREATE, &a);
 		if (s->map_fd[m] < 0)
 			die_bpf("make the map", map_kind[m].name, map_kind[m].since);
@@ -673,26 +674,47 @@ static bool take_set(struct set *s, int cgroup_fd)
 	return false;
 }
 
-/* Any other guest below the same directory has what we need. */
-static bool find_set(struct set *s, int cgroup_fd)
+/* Any other guest below the same directory has what we need. Who came last stands in an attribute of the
+ * directory; only if that one is gone all are asked, and without it there never was one. */
+static bool find_set(struct set *s, int parent_fd)
 {
-	int parent_fd = openat(cgroup_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = parent_fd < 0 ? NULL : fdopendir(parent_fd);
+	char key[40], last[24], path[40];
 	struct dirent *e;
+	ssize_t n;
+	DIR *d;
 	bool found = false;
 
-	if (!d)
-		die_sys("--ip: open the directory of the guests' cgroups");
-	while (!found && (e = readdir(d)) != NULL) {
+	snprintf(key, sizeof(key), "trusted.vrun.net.%08x", s->hash);
+	n = fgetxattr(parent_fd, key, last, sizeof(last) - 1);
+	if (n < 0)
+		return false;
+	last[n] = '\0';
+	_cleanup_fd_ int last_fd = openat(parent_fd, last, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (last_fd >= 0 && take_set(s, last_fd))
+		return true;
+	snprintf(path, sizeof(path), "self/fd/%d", parent_fd);
+	d = fdopendir(openat(host_proc_fd(), path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	while (d && !found && (e = readdir(d)) != NULL) {
 		_cleanup_fd_ int fd = -1;
 
 		if (e->d_type != DT_DIR || *e->d_name == '.')
 			continue;
-		fd = openat(parent_fd, e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		fd = openat(parent_fd, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		found = fd >= 0 && take_set(s, fd);
 	}
-	closedir(d);
+	if (d)
+		closedir(d);
 	return found;
+}
+
+static void tell_set(const struct set *s, int parent_fd, uint32_t xid)
+{
+	char key[40], value[16];
+	int n = snprintf(value, sizeof(value), "%u", xid);
+
+	snprintf(key, sizeof(key), "trusted.vrun.net.%08x", s->hash);
+	if (fsetxattr(parent_fd, key, value, (size_t)n, 0) < 0)
+		die_sys("--ip: set an attribute on the directory of the guests' cgroups");
 }
 
 /* FNV-1a over everything that two builds could differ in. */
@@ -1182,9 +1204,13 @@ void net_apply(const struct plan *p, const struct cgroup *cg, struct net_state *
 	struct net_config c;
 	struct set s;
 
+	_cleanup_fd_ int parent_fd = openat(cg->dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (parent_fd < 0)
+		die_sys("--ip: open the directory of the guests' cgroups");
 	refuse_net_cls();
 	open_set(&s);
-	if (!find_set(&s, cg->dir_fd)) {
+	if (!find_set(&s, parent_fd)) {
 		create_maps(&s);
 		load_first(&s);
 		put_id(&s, NET_CREATE, s.prog_fd[NET_CREATE], 0);
@@ -1200,6 +1226,7 @@ void net_apply(const struct plan *p, const struct cgroup *cg, struct net_state *
 	st->guest = c.guest;
 	configure(&s, &c, NULL);
 	st->lookup_link_fd = lookup_link(&s);
+	tell_set(&s, parent_fd, cg->xid);
 	s.map_fd[NET_MAP_GUESTS] = s.map_fd[NET_MAP_CONFIG] = s.map_fd[NET_MAP_STEER] = -1;
 	close_set(&s);
 }

@@ -123,6 +123,8 @@ says "a listening wildcard and one of its addresses collide" "ok ok ok ok EADDRI
 # --- beside the host ---------------------------------------------------------
 
 serve_guest "$tmp/g1" 12 G --ip 10.1.2.3 --ip 10.1.2.4 --ip 2001:db8::3 -- tcp4:0.0.0.0:7000 'tcp6:[::]:7006'
+name=$("$net" bpf-name | tr -d ' ')
+like "(the programs have a name)" "$name" '^vr[0-9a-f]{6}$'
 unlike "a port that the host has by wildcard is free for a guest" "$(cat "$tmp/g1")" EADDRINUSE
 like "it is shown as asked for" "$(cat "$tmp/g1")" "tcp4:0.0.0.0:7000 ok 0.0.0.0:7000"
 is "the guest's address is the guest's" "$(ask tcp 10.1.2.3:7000 | cut -d' ' -f1-3)" "G tcp4:0.0.0.0:7000 10.1.2.3:7000"
@@ -244,5 +246,5 @@ kill $host_server
 wait
 "$VRUN" --list >/dev/null
 is "no guest's ::1 is left on the host's lo" "$(ip -6 addr show dev lo | grep -c fd76)" 0
-wait_for 10 sh -c "[ \"\$('$net' bpf)\" = '0 0 0 ' ]"
-is "no program, map or link is left" "$("$net" bpf)" "0 0 0 "
+wait_for 10 sh -c "[ \"\$('$net' bpf $name)\" = '0 0 0 ' ]"
+is "no program, map or link is left" "$("$net" bpf "$name")" "0 0 0 "

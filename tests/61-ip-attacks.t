@@ -36,7 +36,8 @@ try "bind, a loopback of the host" "ok ok" "ok $N" tcp4 bind 127.0.0.9:0
 try "bind, another guest's loopback" "ok ok" "ok $N" tcp4 bind 127.5.5.1:0
 try "bind, AF_UNSPEC" "ok ok" "ok EAFNOSUPPORT" tcp4 bind-unspec 0.0.0.0:7900
 link=$(ip -6 addr show dev host0 | sed -n 's|.*inet6 \(fe80[^/]*\)/.*|\1|p' | head -n 1)
-wait_for 5 "$net" tcp6 bind "[$link%host0]:0"
+# Until duplicate address detection is done it can't be bound to by anyone.
+wait_for 10 sh -c "! ip -6 addr show dev host0 | grep -q tentative"
 try "bind, link-local" "ok ok" "ok $N" tcp6 bind "[$link%host0]:0"
 try "IP_FREEBIND" "ok ok ok" "ok ok $N" tcp4 set freebind bind 10.1.2.4:0
 try "IPV6_FREEBIND" "ok ok ok" "ok ok $N" tcp6 set freebind6 bind '[2001:db8::99]:0'

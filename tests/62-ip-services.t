@@ -57,7 +57,9 @@ for g in a b; do
 done
 
 # The first to come loaded the programs; it goes, the others stay.
-n=$("$net" bpf)
+name=$("$net" bpf-name | tr -d ' ')
+n=$("$net" bpf "$name")
+like "seventeen programs serve all guests" "$n" '^17 6 1'
 "$VRUN" --kill a
 wait_for 10 sh -c "! '$VRUN' -q --list | grep -qx a"
 is "with the first guest gone, the second's addresses are served" "$(ask tcp 10.1.2.6:81 | cut -d' ' -f1) \
@@ -65,7 +67,7 @@ $(ask tcp '[2001:db8::6]:80' | cut -d' ' -f1)" "B B"
 is "the first's are the host's" "$(ask tcp 10.1.2.4:81 | cut -d' ' -f1) $(ask tcp '[2001:db8::4]:80' | cut -d' ' -f1)" "HOST HOST"
 # shellcheck disable=SC2086
 serve_guest "$tmp/c" 20 C --name c $A -- $all
-is "a third one shares what is loaded" "$("$net" bpf)" "$n"
+is "a third one shares what is loaded" "$("$net" bpf "$name")" "$n"
 is "and serves" "$(ask tcp 10.1.2.4:81 | cut -d' ' -f1) $(ask tcp '[2001:db8::4]:80' | cut -d' ' -f1)" "C C"
 kill $host_server
 wait_for 5 sh -c "[ \"\$('$net' ask tcp 10.1.2.1:80)\" = 'ECONNREFUSED ' ]"
@@ -83,8 +85,8 @@ while [ $i -lt 6 ]; do
 done
 wait
 is "six starts at once, none is loaded before: each is right" "$(sort -u "$tmp"/r[0-5])" "ok EADDRNOTAVAIL ok "
-wait_for 10 sh -c "[ \"\$('$net' bpf)\" = '0 0 0 ' ]"
-is "nothing is left of them" "$("$net" bpf)" "0 0 0 "
+wait_for 10 sh -c "[ \"\$('$net' bpf $name)\" = '0 0 0 ' ]"
+is "nothing is left of them" "$("$net" bpf "$name")" "0 0 0 "
 
 # --- what people run ---------------------------------------------------------
 

@@ -12,7 +12,8 @@
  *   serve TAG SECONDS SPEC...   SPEC: tcp4:A:P ...; answers "TAG SPEC local peer"; prints "SPEC ok|ERRNO name"
  *   uring-bind A:P         by io_uring
  *   with-socket FD CMD...  CMD with an internet socket as descriptor FD
- *   sleep MS  scope  bpf   (abi of Landlock; how many programs, maps and links of BPF there are)
+ *   sleep MS  scope        (abi of Landlock)
+ *   bpf-name  bpf PREFIX   of the lookup program of this network; programs and maps of that name, links here
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -31,6 +32,7 @@
 #include <netinet/tcp.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -442,14 +444,49 @@ static void uring_bind(const char *where)
 	result(done->res < 0 ? -1 : 0);
 }
 
-static int count_ids(int cmd)
+/* Objects of one kind: those whose name begins with prefix; of links those of this network namespace, and the
+ * name of their program goes to name. */
+static int count_objects(int next, int get, const char *prefix, char *name)
 {
 	union bpf_attr a = { 0 };
+	struct stat st;
 	int n = 0;
 
-	while (syscall(__NR_bpf, cmd, &a, sizeof(a)) == 0) {
+	stat("/proc/self/ns/net", &st);
+	while (syscall(__NR_bpf, next, &a, sizeof(a)) == 0) {
+		union { struct bpf_prog_info prog; struct bpf_map_info map; struct bpf_link_info link; } i = { 0 };
+		union bpf_attr g = { .prog_id = a.next_id }, q = { 0 };
+		int f;
+
 		a.start_id = a.next_id;
-		n++;
+		f = (int)syscall(__NR_bpf, get, &g, sizeof(g));
+		if (f < 0)
+			continue;
+		q.info.bpf_fd = (uint32_t)f;
+		q.info.info_len = get == BPF_PROG_GET_FD_BY_ID ? sizeof(i.prog) : get == BPF_MAP_GET_FD_BY_ID ? sizeof(i.map)
+			: sizeof(i.link);
+		q.info.info = (uintptr_t)&i;
+		if (syscall(__NR_bpf, BPF_OBJ_GET_INFO_BY_FD, &q, sizeof(q)) == 0) {
+			if (get == BPF_LINK_GET_FD_BY_ID) {
+				if (i.link.type == BPF_LINK_TYPE_NETNS && i.link.netns.netns_ino == (uint32_t)st.st_ino) {
+					union bpf_attr p = { .prog_id = i.link.prog_id };
+					struct bpf_prog_info info = { 0 };
+					int pf = (int)syscall(__NR_bpf, BPF_PROG_GET_FD_BY_ID, &p, sizeof(p));
+
+					memset(&q, 0, sizeof(q));
+					q.info.bpf_fd = (uint32_t)pf;
+					q.info.info_len = sizeof(info);
+					q.info.info = (uintptr_t)&info;
+					if (name && syscall(__NR_bpf, BPF_OBJ_GET_INFO_BY_FD, &q, sizeof(q)) == 0)
+						snprintf(name, 9, "%.8s", info.name);
+					close(pf);
+					n++;
+				}
+			} else {
+				n += !strncmp(get == BPF_PROG_GET_FD_BY_ID ? i.prog.name : i.map.name, prefix, strlen(prefix));
+			}
+		}
+		close(f);
 	}
 	return n;
 }
@@ -547,8 +584,16 @@ static void run_op(char **a, int *i, int n)
 	} else if (!strcmp(op, "scope")) {
 		printf("%ld ", syscall(444, NULL, 0, 1));
 	} else if (!strcmp(op, "bpf")) {
-		printf("%d %d %d ", count_ids(BPF_PROG_GET_NEXT_ID), count_ids(BPF_MAP_GET_NEXT_ID),
-		       count_ids(BPF_LINK_GET_NEXT_ID));
+		const char *prefix = ARG;
+
+		printf("%d %d %d ", count_objects(BPF_PROG_GET_NEXT_ID, BPF_PROG_GET_FD_BY_ID, prefix, NULL),
+		       count_objects(BPF_MAP_GET_NEXT_ID, BPF_MAP_GET_FD_BY_ID, prefix, NULL),
+		       count_objects(BPF_LINK_GET_NEXT_ID, BPF_LINK_GET_FD_BY_ID, prefix, NULL));
+	} else if (!strcmp(op, "bpf-name")) {
+		char program[16] = "-";
+
+		count_objects(BPF_LINK_GET_NEXT_ID, BPF_LINK_GET_FD_BY_ID, "", program);
+		say(program);
 	} else {
 		fprintf(stderr, "net: what is %s?\n", op);
 		exit(2);
