@@ -21,7 +21,6 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <endian.h>
-#include <ifaddrs.h>
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
@@ -811,30 +810,6 @@ static uint64_t mask_half(unsigned plen) { return plen == 0 ? 0 : plen >= 64 ? ~
 static uint64_t mask_hi(unsigned plen) { return mask_half(plen); }
 static uint64_t mask_lo(unsigned plen) { return plen <= 64 ? 0 : mask_half(plen - 64); }
 
-/* Without /LEN, the prefix is the one that the host uses with the address. */
-static unsigned host_prefix(const struct addr *a, const struct ifaddrs *host)
-{
-	size_t n = address_size(a->family);
-
-	for (const struct ifaddrs *i = host; i; i = i->ifa_next) {
-		const uint8_t *ip, *mask;
-		unsigned plen = 0;
-
-		if (!i->ifa_addr || !i->ifa_netmask || i->ifa_addr->sa_family != a->family)
-			continue;
-		ip = a->family == AF_INET ? (const uint8_t *)&((const struct sockaddr_in *)(void *)i->ifa_addr)->sin_addr
-			: (const uint8_t *)&((const struct sockaddr_in6 *)(void *)i->ifa_addr)->sin6_addr;
-		if (memcmp(ip, a->ip, n) != 0)
-			continue;
-		mask = a->family == AF_INET ? (const uint8_t *)&((const struct sockaddr_in *)(void *)i->ifa_netmask)->sin_addr
-			: (const uint8_t *)&((const struct sockaddr_in6 *)(void *)i->ifa_netmask)->sin6_addr;
-		while (plen < 8 * n && (mask[plen / 8] & (0x80 >> plen % 8)))
-			plen++;
-		return plen;
-	}
-	return (unsigned)(8 * n);
-}
-
 static void fill_slot4(struct net_slot4 *s, const struct addr *a, unsigned plen)
 {
 	s->lo = ntohl(word(a->ip));
@@ -886,15 +861,15 @@ static void empty_slots(struct net_config *c)
 		c->peer6[i].net_lo = 1;
 }
 
-static void fill_config(struct net_config *c, const struct plan *p, uint32_t xid, uint64_t guest,
-			const struct ifaddrs *host)
+static void fill_config(struct net_config *c, const struct plan *p, uint32_t xid, uint64_t guest)
 {
 	const struct net *n = &p->net;
 
 	*c = (struct net_config){ .flags = NET_READY, .guest = guest, .loopback6_hi = ~0ULL, .loopback6_lo = ~0ULL };
 	for (size_t i = 0; i < n->n_addr; i++) {
 		const struct addr *a = &n->addr[i];
-		unsigned plen = a->have_plen ? a->plen : host_prefix(a, host);
+		/* without /LEN it is the one that the host uses with the address */
+		unsigned plen = a->have_plen ? a->plen : netdev_prefix(a->family, a->ip, a->plen);
 
 		if (a->family == AF_INET)
 			fill_slot4(&c->v4[c->n_v4++], a, plen);
@@ -1190,12 +1165,7 @@ static void configure(const struct set *s, struct net_config *c, const struct ne
 
 static void configuration(const struct set *s, struct net_config *c, const struct plan *p, uint32_t xid, uint64_t guest)
 {
-	struct ifaddrs *host = NULL;
-
-	if (getifaddrs(&host) < 0)
-		die_sys("--ip: ask for the host's addresses");
-	fill_config(c, p, xid, guest, host);
-	freeifaddrs(host);
+	fill_config(c, p, xid, guest);
 	plan_devices(s, &p->net, c);
 }
 

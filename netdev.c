@@ -81,6 +81,51 @@ static ssize_t talk(const struct request *q, void *answer, size_t room)
 	return n;
 }
 
+/* The prefix length of one answer of a dump, if it is about ip; else -1. */
+static int prefix_in(const struct nlmsghdr *head, const uint8_t *ip, size_t n)
+{
+	const struct ifaddrmsg *msg = NLMSG_DATA(head);
+	int len = (int)IFA_PAYLOAD(head), local = -1, address = -1;
+
+	for (const struct rtattr *r = IFA_RTA(msg); RTA_OK(r, len); r = RTA_NEXT(r, len)) {
+		bool same = RTA_PAYLOAD(r) == n && memcmp(RTA_DATA(r), ip, n) == 0;
+
+		if (r->rta_type == IFA_LOCAL)
+			local = same;
+		else if (r->rta_type == IFA_ADDRESS)
+			address = same;
+	}
+	/* IFA_ADDRESS is the peer's on a point-to-point link; IPv6 has IFA_LOCAL on those alone. */
+	return (local >= 0 ? local : address) == 1 ? msg->ifa_prefixlen : -1;
+}
+
+unsigned netdev_prefix(int family, const uint8_t *ip, unsigned otherwise)
+{
+	struct request q = {
+		.head = { .nlmsg_len = NLMSG_LENGTH(sizeof(q.msg)), .nlmsg_type = RTM_GETADDR,
+			  .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
+		.msg = { .ifa_family = (uint8_t)family },
+	};
+	_cleanup_fd_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	static uint64_t answer[4096];   /* 32 KB: what the kernel fills at most */
+	int found = -1;
+
+	if (fd < 0 || send(fd, &q, q.head.nlmsg_len, 0) < 0)
+		die_sys("--ip: ask for the host's addresses");
+	for (;;) {
+		ssize_t left = recv(fd, answer, sizeof(answer), 0);
+
+		if (left <= 0)
+			die_sys("--ip: read the host's addresses");
+		for (struct nlmsghdr *h = (struct nlmsghdr *)answer; NLMSG_OK(h, (size_t)left); h = NLMSG_NEXT(h, left)) {
+			if (h->nlmsg_type == NLMSG_DONE || h->nlmsg_type == NLMSG_ERROR)
+				return found >= 0 ? (unsigned)found : otherwise;
+			if (found < 0 && h->nlmsg_type == RTM_NEWADDR)
+				found = prefix_in(h, ip, family == AF_INET ? 4 : 16);
+		}
+	}
+}
+
 int netdev_add(const struct netdev_address *a)
 {
 	uint64_t answer[128];

@@ -627,6 +627,7 @@ void netview_update(const struct plan *p, int net_fd);  /* --set --ip: the same 
 
 /* ---- netdev.c: net.c's other tool: addresses on the host's devices ---- */
 struct netdev_address { uint8_t family, plen; uint8_t ip[16]; uint32_t ifindex; };
+unsigned netdev_prefix(int family, const uint8_t *ip, unsigned otherwise);      /* of that address on the host */
 int netdev_add(const struct netdev_address *a);         /* 0, or -1 and errno: EEXIST if it is there already */
 int netdev_remove(const struct netdev_address *a);
 /* Waits for duplicate address detection: 0; -1 and errno: EADDRINUSE if another host has it, ETIMEDOUT. */
