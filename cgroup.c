@@ -444,11 +444,12 @@ size_t cgroup_xids(uint32_t **out)
 	return n;
 }
 
-void cgroup_sweep(void)
+/* At most so many, from a place that differs from one process to the next. */
+void cgroup_sweep(unsigned at_most)
 {
 	_cleanup_fd_ int tree_fd = -1, register_fd = -1;
 	uint32_t *xids;
-	size_t n;
+	size_t n, start;
 
 	if (geteuid())
 		return;
@@ -457,8 +458,9 @@ void cgroup_sweep(void)
 	if (register_fd < 0)
 		return;
 	n = cgroup_xids(&xids);
-	for (size_t i = 0; i < n; i++)
-		sweep_one(tree_fd, register_fd, xids[i]);
+	start = n > at_most ? (size_t)getpid() % n : 0;
+	for (size_t i = 0; i < n && i < at_most; i++)
+		sweep_one(tree_fd, register_fd, xids[(start + i) % n]);
 	if (!n)
 		unlinkat(tree_fd, "vrun", AT_REMOVEDIR);
 	free(xids);

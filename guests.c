@@ -515,7 +515,7 @@ static int verb_kill(struct plan *p)
 	cgroup_kill(&cg);
 	if (!wait_gone(pidfd, KILL_WAIT_MS))
 		die("--kill %s: %u processes are still there after %d s", cg.name, cgroup_count(&cg), KILL_WAIT_MS / 1000);
-	cgroup_sweep();
+	cgroup_sweep(SWEEP_ALL);
 	return 0;
 }
 
@@ -530,7 +530,7 @@ static int verb_stop(struct plan *p)
 	if (sys_pidfd_send_signal(pidfd, SIGTERM))
 		just_ended(&cg);
 	wait_gone(pidfd, -1);
-	cgroup_sweep();
+	cgroup_sweep(SWEEP_ALL);
 	return 0;
 }
 
@@ -543,7 +543,7 @@ static int verb_wait(struct plan *p)
 
 	if (pidfd >= 0)
 		wait_gone(pidfd, -1);
-	cgroup_sweep();
+	cgroup_sweep(SWEEP_ALL);
 	return 0;
 }
 
@@ -628,7 +628,7 @@ int guests_verb(struct plan *p)
 		enter_check(p);
 	if (!look_only || caps_privileged())
 		caps_regain();
-	cgroup_sweep();
+	cgroup_sweep(SWEEP_ALL);
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
 		if (verbs[i].verb == p->verb)
 			return verbs[i].run(p);

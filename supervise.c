@@ -682,7 +682,7 @@ static int timeout_ms(const struct supervisor *s)
 	uint64_t now = supervise_now_us() / 1000, until = UINT64_MAX;
 	int tty_ms = tty_timeout_ms(&s->tty);
 
-	if (!s->reexeced && !s->init_mode)
+	if (!s->swept)
 		until = s->start_us / 1000 + REEXEC_AFTER_MS;
 	if (s->stop_deadline_ms && s->stop_deadline_ms < until)
 		until = s->stop_deadline_ms;
@@ -706,8 +706,12 @@ static void on_time(struct supervisor *s)
 		cgroup_kill(&s->cg);
 		kill(s->init_pid, SIGKILL);
 	}
-	if (!s->reexeced && !s->init_mode && now >= s->start_us / 1000 + REEXEC_AFTER_MS)
-		reexec(s);
+	if (!s->swept && now >= s->start_us / 1000 + REEXEC_AFTER_MS) {
+		s->swept = true;
+		cgroup_sweep(SWEEP_ALL);
+		if (!s->init_mode)
+			reexec(s);
+	}
 }
 
 void supervise(struct supervisor *s)

@@ -795,7 +795,7 @@ static void guest_start(struct run *r)
 	r->init.error_fd = r->error_fd[1];
 	WALK(supervisor_steps, r);
 	if (!r->again)
-		cgroup_sweep();         /* while the builder works; a claim has swept what stood in its way */
+		cgroup_sweep(SWEEP_AT_START);   /* while the builder works; a claim has swept what stood in its way */
 	wait_for_exec(r);
 
 	cgroup_publish(&sup.cg, sup.init_pid, sup.init_mode ? sup.enter_fd[1] : sup.ctl_fd, p);

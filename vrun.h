@@ -406,10 +406,11 @@ struct cgroup {                         /* plain data: travels in the supervisor
 	char name[NAME_MAX_LEN + 1];
 	char path[512];                 /* of the guest's directory, from the cgroup2 root */
 };
-/* Removes what killed supervisors left; every vrun command of root calls it. 3 us a running guest: a start does it
- * once the guest runs, before its exec into the waiting role. */
+/* Removes what killed supervisors left, 4 to 12 us a guest: all of it at the begin of a verb, and by a supervisor whose
+ * guest runs for more than a moment; a start looks at a few while it waits for the builder. */
+enum { SWEEP_AT_START = 64, SWEEP_ALL = INT32_MAX };
 extern void (*cgroup_dead)(int dir_fd);  /* what else a dead guest left; before its directory goes */
-void cgroup_sweep(void);
+void cgroup_sweep(unsigned at_most);
 void cgroup_claim(struct plan *p, struct cgroup *cg);   /* xid and name, atomically; directories; attributes */
 void cgroup_publish_addresses(const struct plan *p, struct cgroup *cg); /* --set --ip */
 void cgroup_publish(struct cgroup *cg, pid_t init, int ctl_fd, const struct plan *p);   /* attributes known late */
@@ -745,6 +746,7 @@ struct supervisor {                     /* plain data: travels in the sealed mem
 	int pid_dir_fd;                 /* directory of --pid-file, -1: none */
 	char pid_name[256];
 	uint64_t pid_ino;               /* the file we made: only that one is removed */
+	bool swept;
 	bool init_mode, share_pid, quiet, reexeced;
 	bool restartable;               /* --init and --on-reboot restart: reboot(2) starts the guest anew */
 	bool stopping, again;           /* TERM came; supervise() returns to start anew */
