@@ -47,7 +47,7 @@ static void pack_word(char *buf, size_t room, size_t *needed, char tag, const ch
 {
 	size_t n = strlen(text) + 2;
 
-	if (*needed + n <= room) {
+	if (buf && *needed + n <= room) {
 		buf[*needed] = tag;
 		memcpy(buf + *needed + 1, text, n - 1);
 	}
