@@ -508,6 +508,19 @@ static void replant(const struct build *b, const struct tree *from, const struct
 		die_sys("--root %s: mount %s", quote(b->plan->root.dir), quote(path));
 }
 
+/* A procfs, or something in one: see drop_procfs. */
+static bool is_below_proc(const struct below *l, size_t at)
+{
+	for (size_t i = 1; i < l->n; i++) {
+		size_t n = strlen(l->paths[i]);
+
+		if (strcmp(l->types[i], "proc") == 0 && strncmp(l->paths[at], l->paths[i], n) == 0 &&
+		    (l->paths[at][n] == '/' || l->paths[at][n] == '\0'))
+			return true;
+	}
+	return false;
+}
+
 /* The kernel idmaps a tree of mounts as a whole or not at all. If one refuses: one by one. The root itself
  * must; what is mounted below it and refuses is there with the owners that it has, which is nobody to the
  * guest; but where the guest has mounts of its own, a /proc left there by chroot(8) say, is passed over. */
@@ -533,7 +546,7 @@ static void idmap_singly(struct build *b, struct tree *t)
 	if (mnt_attach(t->fd, AT_FDCWD, "/") < 0)
 		die_sys("--root %s: mount it", quote(b->plan->root.dir));
 	for (size_t i = 1; i < l.n; i++)
-		if (!mounts_in_own(l.paths[i]))
+		if (!mounts_in_own(l.paths[i]) && !is_below_proc(&l, i))
 			replant(b, &whole, t, l.paths[i], l.types[i]);
 }
 
@@ -645,6 +658,52 @@ static void raise_barrier(const struct tree *t)
 		die("the barrier doesn't hold: vrun itself runs in a chroot, so there is a tree above the guest's");
 }
 
+/* ---- other procfs ---- */
+
+struct procfs { const struct build *b; struct { uint64_t id; char *path; } *found; size_t n; };
+
+static bool find_procfs(const struct mnt_line *line, void *arg)
+{
+	struct procfs *l = arg;
+	const struct root *r = &l->b->plan->root;
+
+	if (strcmp(line->type, "proc") != 0 || mounts_in_own(line->path))
+		return true;
+	for (size_t i = 0; i < r->n_bind; i++)
+		if (strcmp(r->bind[i].dst, line->path) == 0)
+			return true;    /* asked for by name */
+	l->found = xrealloc_array(l->found, l->n + 1, sizeof(*l->found));
+	l->found[l->n].id = line->id;
+	l->found[l->n++].path = xstrdup(line->path);
+	return true;
+}
+
+/*
+ * A procfs that came along with the tree or with a bind, that of a chroot say, shows the host's processes; and where
+ * the guest's root is the host's, the /proc/PID/root of any of them that isn't privileged leads behind the barrier:
+ * root need only take that user's id. In a user namespace the root's own are left out by idmap_singly. Behind the
+ * barrier, where the mount table is the guest's alone.
+ */
+static void drop_procfs(const struct build *b, const struct tree *t)
+{
+	struct procfs l = { .b = b };
+
+	if (b->userns_fd >= 0 && !is_host_tree(b->plan) && !b->plan->root.n_bind)
+		return;
+	mnt_each(find_procfs, &l);
+	for (size_t i = l.n; i-- > 0; free(l.found[i].path)) {
+		/* A single file of it leads nowhere; what another mount covers can't be reached. */
+		_cleanup_fd_ int fd = mounts_resolve(t, l.found[i].path, O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+		if (fd < 0 || mnt_id(fd) != l.found[i].id)
+			continue;
+		if (fchdir(fd) < 0 || umount2(".", MNT_DETACH) < 0)
+			die_sys("leave the procfs on %s out of the guest", quote(l.found[i].path));
+	}
+	free(l.found);
+	if (chdir("/") < 0)
+		die_sys("chdir to the guest's root");
+}
+
 /* From here the builder's files are the guest's. setfsuid takes the capabilities over files away; they come
  * back. */
 static void become_guest_owner(uint32_t id_base)
@@ -684,6 +743,7 @@ void root_apply(struct build *b)
 		guestfs_open_pty(b, t.pts_fd, t.dev_fd);
 	}
 	raise_barrier(&t);
+	drop_procfs(b, &t);
 }
 
 /* After pivot_root this changes nothing; in an initramfs init still stands on the covered rootfs, and ".."

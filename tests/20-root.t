@@ -213,11 +213,35 @@ like "/proc shows the guest's processes" "$(echo $out)" '^[2-5] '
 # --- a root that holds other mounts ------------------------------------------
 
 mount -t proc proc "$R/proc"
-mount -t proc proc "$R/mnt"
-run "$VRUN" --root "$R" -- sh -c 'ls /proc | grep -c "^[0-9]"; ls /proc/sys >/dev/null && stat -c %u /mnt/version /etc/passwd'
+mount -t sysfs sys "$R/mnt"
+run "$VRUN" --root "$R" -- sh -c 'ls /proc | grep -c "^[0-9]"; ls /proc/sys >/dev/null && stat -c %u /mnt/kernel /etc/passwd'
 umount "$R/proc" "$R/mnt"
 like "what can't be idmapped below a root is nobody's, the rest is as ever" "$(echo $out)" '^[2-5] 65534 0$'
 like "... and a line says so" "$err" '^vrun: --root .*/mnt.*idmapped'
+
+# Another procfs, of a chroot say, leads to the host by way of any process that
+# isn't privileged: guest root need only take its user's id.
+other=$(mktemp -d /var/tmp/vrun-t.XXXXXX)
+mkdir "$other/proc"
+chmod 755 "$other"
+mount -t proc proc "$R/mnt"
+mount -t proc proc "$other/proc"
+at_exit "umount -l '$R/mnt' '$other/proc' 2>/dev/null; rmdir '$other/proc' '$other'"
+"$helpers/rights" as 4242 "$(command -v sleep)" 100 &
+stranger=$!
+at_exit "kill $stranger"
+wait_for 5 grep -q '^Uid:.4242' /proc/$stranger/status
+ok "control: its user gets through the procfs to the host's root" \
+	"$helpers/rights" as 4242 "$(command -v ls)" -d "$other/proc/$stranger/root/etc"
+for u in $both; do
+	is "a procfs below the root is not in the guest (--userns $u)" "$(vrun --userns "$u" -- ls /mnt)" ""
+	is "... nor one below a bind (--userns $u)" \
+		"$(vrun --userns "$u" --bind "$other:/var" -- sh -c 'ls /var; ls /var/proc')" proc
+	like "a bind of a procfs by name is (--userns $u)" \
+		"$(vrun --userns "$u" --bind /proc:/var -- ls /var)" '^cpuinfo$'
+done
+is "nor is one in the host's tree" "$("$VRUN" -q -- ls "$other/proc")" ""
+umount "$R/mnt" "$other/proc"
 
 # --- the caller's own mounts stay as they are --------------------------------
 
