@@ -175,7 +175,7 @@ void procvirt_check(struct plan *p)
 		die("--hide net: --ip host gives the guest the host's network");
 	if (v->hide_given && v->hide & HIDE_NET && p->context.share & NS_ABSTRACT)
 		die("--hide net: the guest's abstract UNIX sockets are its own then: not with --share abstract");
-	if (v->hide_given && p->net.mode == IP_LIST)
+	if (p->net.mode == IP_LIST && !(p->context.share & NS_ABSTRACT))
 		return;
 	v->hide &= ~(unsigned)HIDE_NET;
 }

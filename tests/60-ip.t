@@ -183,15 +183,16 @@ if [ -z "$abstract" ]; then
 	at_exit "kill $! 2>/dev/null"
 	wait_for 5 "$net" abstract vrun-test
 	host "a host's abstract socket" ok abstract vrun-test
-	for mode in "--ip 10.1.2.3" "--ip host"; do
+	for mode in "--ip 10.1.2.3 --hide mount,proc" "--ip host"; do
 		says "$mode: the host's abstract sockets are out of reach" EPERM $mode -- net abstract vrun-test
 		says "$mode: the guest's own work" "ok ok" $mode -- net abstract-listen own abstract own
 		says "$mode: --share abstract waives that" ok $mode --share abstract -- net abstract vrun-test
 	done
 	says "--ip none has names of its own" ECONNREFUSED -- net abstract vrun-test
+	says "--ip ADDR, too, behind its view of the network" ECONNREFUSED --ip 10.1.2.3 -- net abstract vrun-test
 else
 	abstract=
-	exits "a kernel that can't keep abstract sockets apart refuses" 125 guest --ip 10.1.2.3 -- true
+	exits "a kernel that can't keep abstract sockets apart refuses" 125 guest --ip 10.1.2.3 --hide mount,proc -- true
 	like "and names the waiver" "$err" "share abstract"
 	abstract="--share abstract"
 fi
