@@ -198,13 +198,27 @@ static void any_slot4(struct code *c, size_t i, size_t lo, size_t count)
 	}
 }
 
-/* r8 in the guest's IPv4 list: to l. The first address goes first: most guests have but one. */
+/* One slot is all that most guests have. */
+static void unless_more4(struct code *c, unsigned l)
+{
+	load(c, BPF_W, R1, R7, CF(n_v4));
+	when_is(c, BPF_JLE, R1, 1, l);
+}
+
+/* r8 in the guest's IPv4 list: to l. */
 static void if_own4(struct code *c, unsigned l)
 {
+	unsigned no = label(c);
+
 	load(c, BPF_W, R1, R7, CF(v4[0].lo));
-	when(c, BPF_JEQ, R8, R1, l);
-	any_slot4(c, 0, CF(v4[0].lo), CF(v4[0].count));
+	put(c, BPF_ALU | BPF_MOV | BPF_X, R2, R8, 0, 0);
+	put(c, BPF_ALU | BPF_SUB | BPF_X, R2, R1, 0, 0);
+	load(c, BPF_W, R1, R7, CF(v4[0].count));
+	when(c, BPF_JLT, R2, R1, l);
+	unless_more4(c, no);
+	any_slot4(c, 1, CF(v4[0].lo), CF(v4[0].count));
 	when_is(c, BPF_JSLT, R5, 0, l);
+	here(c, no);
 }
 
 static void if_own6(struct code *c, unsigned l)
@@ -238,10 +252,16 @@ static void if_loopback6(struct code *c, unsigned l)
 /* r8 is multicast, reserved, or the broadcast of a network of the guest's: to l. */
 static void if_multicast4(struct code *c, unsigned l)
 {
+	unsigned no = label(c);
+
 	set(c, R1, 0xe0000000);
 	when(c, BPF_JGE, R8, R1, l);
-	any_slot4(c, 0, CF(v4[0].broadcast), 0);
+	load(c, BPF_W, R1, R7, CF(v4[0].broadcast));
+	when(c, BPF_JEQ, R8, R1, l);
+	unless_more4(c, no);
+	any_slot4(c, 1, CF(v4[0].broadcast), 0);
 	when_is(c, BPF_JSLT, R5, 0, l);
+	here(c, no);
 }
 
 static void if_multicast6(struct code *c, unsigned l)
