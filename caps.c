@@ -376,8 +376,49 @@ static void check_ccaps(const struct plan *p)
 		die("--ccap set_utsname: with --share uts it would set the host's name");
 }
 
+/* ---- the host's processes ---- */
+
+/*
+ * In the host's pid namespace a root that is the host's root could take the user id of any process that isn't
+ * privileged, and through its /proc/PID/root be behind the barrier, or trace it. No capability is asked for that. A
+ * Landlock domain forbids it, whatever its rules: these here allow all (a rule-less ruleset is none to the kernel,
+ * and REFER is denied where it isn't mentioned). Signals still pass: --share pid shares that.
+ */
+static bool needs_domain(const struct plan *p)
+{
+	const uint64_t given_away = BIT(CAP_SYS_PTRACE) | BIT(CAP_SYS_ADMIN);
+
+	return p->context.userns != YES && !own_pid_ns(p) && !(caps_bound(p) & given_away);
+}
+
+static void check_domain(const struct plan *p)
+{
+	if (p->context.share & NS_PID && needs_domain(p) &&
+	    syscall(__NR_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) < LANDLOCK_ABI_REFER)
+		die("--share pid: with --userns no only Landlock keeps the guest's root off the files of the host's "
+		    "processes (Linux 5.19; landlock in lsm=); --userns yes does without");
+}
+
+void caps_apply_domain(const struct plan *p)
+{
+	struct compat_landlock_ruleset rules = { .handled_access_fs = LANDLOCK_ACCESS_FS_REFER };
+	struct compat_landlock_path_beneath all = { .allowed = LANDLOCK_ACCESS_FS_REFER };
+
+	/* The supervisor is our parent, and has a number here only where the namespace is the host's; a guest that is
+	 * joined may share that too. */
+	if (!needs_domain(p) || getppid() == 0)
+		return;
+	all.fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_fd_ int fd = (int)syscall(__NR_landlock_create_ruleset, &rules, sizeof(rules.handled_access_fs), 0);
+	if (all.fd < 0 || fd < 0 || syscall(__NR_landlock_add_rule, fd, COMPAT_LANDLOCK_PATH_BENEATH, &all, 0) < 0 ||
+	    syscall(__NR_landlock_restrict_self, fd, 0) < 0)
+		die_sys("--share pid: Landlock, to keep the guest off the host's processes (--userns yes does without)");
+	close(all.fd);
+}
+
 void caps_check(struct plan *p)
 {
+	check_domain(p);
 	check_cap_lists(p);
 	check_ccaps(p);
 	for (size_t i = 0; i < p->rights.env.n; i++)

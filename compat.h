@@ -60,6 +60,7 @@
 #endif
 #ifndef __NR_landlock_create_ruleset
 #define __NR_landlock_create_ruleset 444        /* 5.13, with 445, 446 */
+#define __NR_landlock_add_rule 445
 #define __NR_landlock_restrict_self 446
 #endif
 #ifndef LANDLOCK_CREATE_RULESET_VERSION
@@ -68,7 +69,11 @@
 #ifndef LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET
 #define LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET 1ULL        /* 6.12 */
 #endif
-enum { LANDLOCK_ABI_SCOPE = 6 };
+#ifndef LANDLOCK_ACCESS_FS_REFER
+#define LANDLOCK_ACCESS_FS_REFER (1ULL << 13)                   /* 5.19 */
+#endif
+enum { LANDLOCK_ABI_REFER = 2, LANDLOCK_ABI_SCOPE = 6, COMPAT_LANDLOCK_PATH_BENEATH = 1 };
+struct compat_landlock_path_beneath { uint64_t allowed; int32_t fd; } __attribute__((packed));
 struct compat_landlock_ruleset { uint64_t handled_access_fs, handled_access_net, scoped; };
 
 #ifndef OPEN_TREE_CLONE

@@ -94,6 +94,7 @@ static bool brokered(const struct plan *p) { return seccomp_notifies(p); }
 /* Where our own init isn't what all the guest's processes hang on. */
 static bool needs_guard(const struct plan *p) { return p->context.init || !own(p, NS_PID); }
 static bool is_init(const struct plan *p) { return p->context.init; }
+static bool among_others(const struct plan *p) { return !has_userns(p) && !own(p, NS_PID); }
 static bool needs_copy(const struct plan *p) { return !has_userns(p); }
 
 /* ---- the supervisor's steps ---- */
@@ -412,6 +413,7 @@ static void new_keyring(struct run *r)
 }
 
 static void scope(struct run *r) { net_apply_scope(r->plan); }
+static void domain(struct run *r) { caps_apply_domain(r->plan); }
 
 static void load_filter(struct run *r)
 {
@@ -448,6 +450,7 @@ static const struct step init_steps[] = {
 	{ "become the guest's root, without groups", "Linux 3.8", always, become_guest_root },
 	{ "start a session keyring", "CONFIG_KEYS", always, new_keyring },
 	{ "keep abstract UNIX sockets apart (Landlock scope)", "Linux 6.12", shares_net, scope },
+	{ "keep the guest off the files of the host's processes (Landlock)", "Linux 5.19", among_others, domain },
 	{ "load the seccomp filter", "Linux 5.14", always, load_filter },
 	{ "drop the bounding set, inheritable and ambient sets; read them back", "Linux 4.3", always, bound },
 	{ "reap, and start COMMAND; or become it (--init)", "", always, become_init },
@@ -534,6 +537,7 @@ static const struct step entrant_steps[] = {
 	{ "become the guest's root, without groups", "Linux 3.8", always, become_guest_root },
 	{ "start a session keyring", "CONFIG_KEYS", always, new_keyring },
 	{ "keep abstract UNIX sockets apart (Landlock scope)", "Linux 6.12", host_net, scope },
+	{ "keep the guest off the files of the host's processes (Landlock)", "Linux 5.19", among_others, domain },
 	{ "load the seccomp filter", "Linux 5.14", always, load_filter },
 	{ "drop the bounding set, inheritable and ambient sets; read them back", "Linux 4.3", always, bound },
 };

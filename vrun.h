@@ -236,6 +236,7 @@ void caps_check(struct plan *p);
 uint64_t caps_bound(const struct plan *p);      /* the guest's bounding set */
 const char *caps_name(int cap);         /* without CAP_; in a static buffer */
 /* Guest init: bounding set, securebits, inheritable/ambient cleared, each drop read back. Before seccomp_load's NNP. */
+void caps_apply_domain(const struct plan *p);   /* guest init, below the barrier: off the files of the host's processes */
 void caps_apply_bound(const struct plan *p);
 struct identity;
 /* COMMAND (and whatever --enter starts): groups, gid, uid, capabilities for a non-root user, no_new_privs; proved. */

@@ -44,6 +44,27 @@ is "--no-new-privs is set" "$(guest_sets --no-new-privs | awk '{ print $6 }')" 1
 is "no SYS_BOOT in the host's pid namespace" \
 	"$(guest_sets --userns no --share pid | awk '{ print $4 }')" "$(hex $((0x$in_host & ~(1 << 22))))"
 
+# In the host's pid namespace /proc/PID/root of a process without privilege is there for its user.
+"$helpers/rights" as 4242 "$(command -v sleep)" 100 &
+stranger=$!
+at_exit "kill $stranger"
+wait_for 5 grep -q '^Uid:.4242' /proc/$stranger/status
+ok "control: its user gets through it to the host's root" \
+	"$helpers/rights" as 4242 "$(command -v ls)" -d "/proc/$stranger/root/etc"
+for u in yes no; do
+	not_ok "userns $u: not with --share pid" \
+		"$VRUN" -q --root "$R" --userns $u --share pid -u 4242 -- ls -d "/proc/$stranger/root/etc"
+done
+like "(it sees the process)" "$("$VRUN" -q --root "$R" --userns no --share pid -u 4242 -- cat "/proc/$stranger/comm")" sleep
+"$VRUN" -q --root "$R" --userns no --share pid --name sharer -- sleep 100 &
+wait_for 5 "$VRUN" --status sharer
+not_ok "nor with --join of such a guest's" \
+	"$VRUN" -q --root "$R" --userns no --join pid=sharer -u 4242 -- ls -d "/proc/$stranger/root/etc"
+not_ok "nor with --enter" "$VRUN" --enter sharer --tty no -u 4242 -- ls -d "/proc/$stranger/root/etc"
+ok "files are renamed and linked there as ever" "$VRUN" -q --root "$R" --userns no --share pid -- sh -c \
+	'cd /root && mkdir a b && : >a/f && ln a/f b/g && mv a/f b/ && rm -r a b'
+"$VRUN" --kill sharer
+
 # What the caller has does not come along (CVE-2022-27650, CVE-2022-29162).
 if command -v setpriv >/dev/null; then
 	run setpriv --inh-caps=+chown,+net_raw --ambient-caps=+chown "$VRUN" -q --userns no --root "$R" -- cat /proc/self/status
