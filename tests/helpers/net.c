@@ -491,61 +491,13 @@ static int count_objects(int next, int get, const char *prefix, char *name)
 	return n;
 }
 
-static void run_op(char **a, int *i, int n)
+#define ARG (*i + 1 < n ? a[++*i] : "")
+
+static void run_more(char **a, int *i, int n)
 {
 	const char *op = a[*i];
-#define ARG (*i + 1 < n ? a[++*i] : "")
-	struct sockaddr_in6 name = { 0 };
-	socklen_t len = sizeof(name);
-	struct sockaddr none = { .sa_family = AF_UNSPEC };
 
-	if (make(op)) {
-		result(fd < 0 ? -1 : 0);
-	} else if (!strcmp(op, "raw4") || !strcmp(op, "raw6")) {
-		fd = socket(op[3] == '4' ? AF_INET : AF_INET6, SOCK_RAW | SOCK_CLOEXEC, atoi(ARG));
-		result(fd);
-	} else if (!strcmp(op, "bind")) {
-		parse(ARG);
-		result(bind(fd, &sa.any, sa_len));
-	} else if (!strcmp(op, "connect")) {
-		parse(ARG);
-		result(connect(fd, &sa.any, sa_len));
-	} else if (!strcmp(op, "unspec")) {
-		result(connect(fd, &none, sizeof(none)));
-	} else if (!strcmp(op, "bind-unspec")) {
-		parse(ARG);
-		sa.any.sa_family = AF_UNSPEC;
-		result(bind(fd, &sa.any, sa_len));
-	} else if (!strcmp(op, "listen")) {
-		result(listen(fd, 8));
-	} else if (!strcmp(op, "name")) {
-		getsockname(fd, (struct sockaddr *)&name, &len);
-		say(text(&name));
-	} else if (!strcmp(op, "peer")) {
-		if (getpeername(fd, (struct sockaddr *)&name, &len) < 0)
-			result(-1);
-		else
-			say(text(&name));
-	} else if (!strcmp(op, "send") || !strcmp(op, "send-unspec")) {
-		parse(ARG);
-		if (op[4])
-			sa.any.sa_family = AF_UNSPEC;
-		result(sendto(fd, "x", 1, MSG_NOSIGNAL, &sa.any, sa_len));
-	} else if (!strcmp(op, "sendc")) {
-		result(send(fd, "x", 1, MSG_NOSIGNAL));
-	} else if (!strcmp(op, "fastopen")) {
-		parse(ARG);
-		result(sendto(fd, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL, &sa.any, sa_len));
-	} else if (!strcmp(op, "from")) {
-		const char *src = ARG;
-
-		send_from(src, ARG);
-	} else if (!strcmp(op, "set")) {
-		const char *what = ARG;
-
-		if (set(what, *i + 1 < n ? a[*i + 1] : ""))
-			++*i;
-	} else if (!strcmp(op, "join")) {
+	if (!strcmp(op, "join")) {
 		struct ip_mreqn m = { 0 };
 
 		parse(ARG);
@@ -597,6 +549,64 @@ static void run_op(char **a, int *i, int n)
 	} else {
 		fprintf(stderr, "net: what is %s?\n", op);
 		exit(2);
+	}
+}
+
+static void run_op(char **a, int *i, int n)
+{
+	const char *op = a[*i];
+	struct sockaddr_in6 name = { 0 };
+	socklen_t len = sizeof(name);
+	struct sockaddr none = { .sa_family = AF_UNSPEC };
+
+	if (make(op)) {
+		result(fd < 0 ? -1 : 0);
+	} else if (!strcmp(op, "raw4") || !strcmp(op, "raw6")) {
+		fd = socket(op[3] == '4' ? AF_INET : AF_INET6, SOCK_RAW | SOCK_CLOEXEC, atoi(ARG));
+		result(fd);
+	} else if (!strcmp(op, "bind")) {
+		parse(ARG);
+		result(bind(fd, &sa.any, sa_len));
+	} else if (!strcmp(op, "connect")) {
+		parse(ARG);
+		result(connect(fd, &sa.any, sa_len));
+	} else if (!strcmp(op, "unspec")) {
+		result(connect(fd, &none, sizeof(none)));
+	} else if (!strcmp(op, "bind-unspec")) {
+		parse(ARG);
+		sa.any.sa_family = AF_UNSPEC;
+		result(bind(fd, &sa.any, sa_len));
+	} else if (!strcmp(op, "listen")) {
+		result(listen(fd, 8));
+	} else if (!strcmp(op, "name")) {
+		getsockname(fd, (struct sockaddr *)&name, &len);
+		say(text(&name));
+	} else if (!strcmp(op, "peer")) {
+		if (getpeername(fd, (struct sockaddr *)&name, &len) < 0)
+			result(-1);
+		else
+			say(text(&name));
+	} else if (!strcmp(op, "send") || !strcmp(op, "send-unspec")) {
+		parse(ARG);
+		if (op[4])
+			sa.any.sa_family = AF_UNSPEC;
+		result(sendto(fd, "x", 1, MSG_NOSIGNAL, &sa.any, sa_len));
+	} else if (!strcmp(op, "sendc")) {
+		result(send(fd, "x", 1, MSG_NOSIGNAL));
+	} else if (!strcmp(op, "fastopen")) {
+		parse(ARG);
+		result(sendto(fd, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL, &sa.any, sa_len));
+	} else if (!strcmp(op, "from")) {
+		const char *src = ARG;
+
+		send_from(src, ARG);
+	} else if (!strcmp(op, "set")) {
+		const char *what = ARG;
+
+		if (set(what, *i + 1 < n ? a[*i + 1] : ""))
+			++*i;
+	} else {
+		run_more(a, i, n);
 	}
 }
 
