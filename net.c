@@ -938,12 +938,13 @@ static void clear_prefix(int map_fd, const struct net_prefix *k, uint64_t guest)
 {
 	uint64_t owner = 0;
 
-	if (map_lookup(map_fd, k, &owner) == 0 && owner == guest)
+	if (map_lookup(map_fd, k, &owner) == 0 && (owner | NET_OWNER_UDP) == (guest | NET_OWNER_UDP))
 		map_delete(map_fd, k);
 }
 
 static void each_prefix(const struct net_config *c, int map_fd, guest_prefix *f)
 {
+	uint64_t owner = c->guest | (c->flags & NET_UDP_STEERED ? NET_OWNER_UDP : 0);
 	struct net_prefix k;
 
 	for (size_t i = 0; i < c->n_v4; i++)
@@ -951,7 +952,7 @@ static void each_prefix(const struct net_config *c, int map_fd, guest_prefix *f)
 			unsigned plen = next_prefix(at, end - 1, 32);
 
 			mapped(&k, htonl((uint32_t)at), plen);
-			f(map_fd, &k, c->guest);
+			f(map_fd, &k, owner);
 			at += 1ULL << (32 - plen);
 		}
 	for (size_t i = 0; i < c->n_v6; i++) {
@@ -964,7 +965,7 @@ static void each_prefix(const struct net_config *c, int map_fd, guest_prefix *f)
 			k = (struct net_prefix){ .plen = 64 + plen };
 			memcpy(k.ip, c->v6[i].addr, 8);
 			memcpy(k.ip + 8, &be, 8);
-			f(map_fd, &k, c->guest);
+			f(map_fd, &k, owner);
 			if (last >= end)
 				break;
 			at = last + 1;
@@ -973,11 +974,11 @@ static void each_prefix(const struct net_config *c, int map_fd, guest_prefix *f)
 	if (c->flags & NET_LOOPBACK_HOST)
 		return;
 	mapped(&k, c->loopback, 32);
-	f(map_fd, &k, c->guest);
+	f(map_fd, &k, owner);
 	if (c->flags & NET_LOOPBACK6) {
 		k = (struct net_prefix){ .plen = 128 };
 		memcpy(k.ip, c->loopback6, 16);
-		f(map_fd, &k, c->guest);
+		f(map_fd, &k, owner);
 	}
 }
 
@@ -1036,8 +1037,10 @@ static bool other_owner(const struct set *s, const struct netdev_address *a, uin
 		mapped(&k, word(a->ip), 32);
 	else
 		memcpy(k.ip, a->ip, 16);
-	return map_lookup(s->map_fd[NET_MAP_GUESTS], &k, &owner) == 0 && owner != guest &&
-		map_lookup(s->map_fd[NET_MAP_CONFIG], &owner, c) == 0;
+	if (map_lookup(s->map_fd[NET_MAP_GUESTS], &k, &owner) < 0)
+		return false;
+	owner &= ~NET_OWNER_UDP;
+	return owner != guest && map_lookup(s->map_fd[NET_MAP_CONFIG], &owner, c) == 0;
 }
 
 /* An address that a guest before us put on a device (its supervisor was killed, or it shares the address) passes

@@ -1681,6 +1681,7 @@ static void try_slot(struct code *c, int slot, unsigned l)
 static void compile_lookup(struct code *c)
 {
 	unsigned v6 = label(c), known = label(c), out = label(c), wild6 = label(c), no_exact = label(c);
+	unsigned has_udp = label(c);
 
 #define SL(field) offsetof(struct bpf_sk_lookup, field)
 	move(c, R6, R1);
@@ -1700,6 +1701,12 @@ static void compile_lookup(struct code *c)
 	call(c, BPF_FUNC_map_lookup_elem);
 	when_is(c, BPF_JEQ, R0, 0, out);
 	load(c, BPF_DW, R1, R0, 0);
+	when_is(c, BPF_JSLT, R1, 0, has_udp);   /* NET_OWNER_UDP; else every datagram would be looked for in vain */
+	load(c, BPF_W, R2, R6, SL(protocol));
+	when_is(c, BPF_JEQ, R2, IPPROTO_UDP, out);
+	here(c, has_udp);
+	put(c, BPF_ALU64 | BPF_LSH | BPF_K, R1, 0, 0, 1);
+	put(c, BPF_ALU64 | BPF_RSH | BPF_K, R1, 0, 0, 1);
 	store(c, BPF_DW, FP, KEY(guest), R1);
 	copy6(c, FP, KEY(addr), FP, PREFIX_AT + 4);
 	set(c, R1, 0);

@@ -609,6 +609,7 @@ struct net_mark { uint32_t kind, ip4; uint32_t ip6[4]; uint16_t port, zero; uint
 /* Who gets a packet to a wildcard (addr 0) or moved listener: key of the sockhash. Port in host order. */
 struct net_steer { uint64_t guest; uint32_t addr[4]; uint16_t port; uint8_t protocol, slot; uint32_t zero; };
 struct net_prefix { uint32_t plen; uint8_t ip[16]; };           /* key of the guests map; IPv4 as mapped */
+#define NET_OWNER_UDP (1ULL << 63)      /* in its value, a guest's id: UDP sockets of it may be in the table */
 enum net_map { NET_MAP_CONFIG, NET_MAP_COUNTERS, NET_MAP_MARKS, NET_MAP_STEER, NET_MAP_GUESTS, NET_MAP_IDS, NET_MAPS };
 enum net_hook {
 	NET_CREATE, NET_BIND4, NET_CONNECT4, NET_SENDMSG4, NET_RECVMSG4, NET_PEERNAME4, NET_SOCKNAME4,
