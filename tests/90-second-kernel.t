@@ -1,5 +1,5 @@
 # The same test files under Debian's 6.1 with cgroup v2 alone, see tests/qemu.
-# limit: 600
+# limit: 960
 # second-kernel: no
 . "$(dirname "$0")/lib.sh"
 need tool:qemu-system-x86_64 tool:mkfs.ext4 tool:cpio tool:depmod tool:busybox
