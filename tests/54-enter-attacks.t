@@ -1,0 +1,80 @@
+#!/bin/sh
+# What a guest can do to whoever enters it.
+# limit: 150
+. "$(dirname "$0")/lib.sh"
+need root cgroup2
+mktmp
+make_root "$tmp/r"
+R=$tmp/r
+cp "$helpers/stalk" "$R/bin/stalk" || exit 1
+leftovers_before
+
+v() { "$VRUN" -q "$@"; }
+is_there() { v --status "$1"; }
+begin() { # NAME OPTIONS -- COMMAND
+	_name=$1
+	shift
+	"$VRUN" -q --root "$R" --name "$_name" "$@" >"$tmp/out.$_name" 2>"$tmp/err.$_name" </dev/null &
+	wait_for 10 is_there "$_name" || { echo "# $_name did not start"; _diag <"$tmp/err.$_name"; }
+}
+
+# --- attacks on who enters ---------------------------------------------------
+
+# CVE-2016-9962, CVE-2019-5736. The control is what enters by setns(2) with a descriptor of the host's open.
+times=15 variants="yes no init"
+[ -z "${VRUN_KERNEL:-}" ] || times=3 variants=no        # emulated
+echo "the host's own" >"$tmp/secret"
+for userns in $variants; do
+	case $userns in
+	init) begin trap --init -- stalk 60 ;;
+	*) begin trap --userns $userns -- stalk 60 ;;
+	esac
+	ready() { grep -q ready "$tmp/out.trap"; }
+	wait_for 5 ready
+	if [ $userns = yes ] && command -v nsenter >/dev/null; then
+		begin control -- stalk 60
+		init=$("$VRUN" --status control | awk '$1 == "init" { print $2 }')
+		wait_for 5 grep -q ready "$tmp/out.control"
+		nsenter --target "$init" --user --pid --mount --setuid 0 --setgid 0 /bin/busybox sleep 1 9<"$tmp/secret" 2>/dev/null ||
+			nsenter --target "$init" --user --pid --setuid 0 --setgid 0 sleep 1 9<"$tmp/secret"
+		v --kill control
+		like "control: a guest steals the descriptors of what enters by setns" "$(cat "$tmp/out.control")" \
+			"^(fd|stolen) [0-9]+ 9 .*secret"
+	fi
+	i=0
+	while [ $i -lt $times ]; do
+		"$VRUN" -q --enter trap -- sleep 0.02 9<"$tmp/secret" >/dev/null 2>&1
+		i=$((i + 1))
+	done
+	v --enter trap -- sleep 0.5
+	v --kill trap
+	caught=$(cat "$tmp/out.trap")
+	like "userns $userns: the stalker was at work" "$caught" '^(traced|fd) '
+	unlike "userns $userns: no descriptor of the host's is to be had from what enters" "$caught" \
+		'^(fd|stolen) [0-9]+ ([3-9]|[0-9]{2}) .*(secret|socket|memfd|cgroup|proc|ns:)'
+	unlike "userns $userns: nor an executable of the host's to write to" "$caught" '^exe [0-9]+ .*vrun'
+done
+
+sum=$(sha256sum "$VRUN")
+printf '#!/proc/self/exe\n' >"$R/bin/evil" && chmod 755 "$R/bin/evil"
+begin evil --userns no -- sh -c 'while :; do for p in /proc/[0-9]*; do
+	{ echo overwritten >"$p/exe"; } 2>/dev/null; done; done'
+i=0
+while [ $i -lt $times ]; do
+	"$VRUN" -q --enter evil -- /bin/evil >/dev/null 2>&1
+	i=$((i + 1))
+done
+is "a command that is #!/proc/self/exe is not a way to vrun's file" "$(sha256sum "$VRUN")" "$sum"
+v --kill evil
+
+# CVE-2022-31214: a "guest" that somebody else made.
+cg2=$(cgroup2_dir)
+mkdir -p "$cg2/vrun/99/payload"
+setfattr -n user.vrun.name -v fake "$cg2/vrun/99"
+chown -R 1000 "$cg2/vrun/99"
+exits "a guest that isn't root's is not entered" 125 v --enter 99 -- true
+like "but unknown" "$err" 'no such guest'
+rmdir "$cg2/vrun/99/payload" "$cg2/vrun/99"
+
+wait
+leftovers_none "nothing is left of all this"
