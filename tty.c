@@ -496,13 +496,14 @@ static void go_on(struct tty *t, int ctl_fd)
  * or in another session can't be stopped by these signals, since nobody would continue it. */
 static bool stop_ourselves(struct tty *t, int sig)
 {
-	bool alone = t->stop_passed_on || sig == SIGSTOP;
+	bool alone = t->stop_passed_on || sig == SIGSTOP || t->master_fd < 0;
 	sigset_t one, pending;
 
 	tty_restore(t);
 	sigemptyset(&one);
 	sigaddset(&one, sig);
-	/* A key stops all that the caller started with us; if it was sent to us, the others have had theirs. */
+	/* A key stops all that the caller started with us; if it was sent to us, the others have had theirs. Without
+	 * a terminal there is no key: a guest that stops itself must not stop the timeout(1) that watches over it. */
 	kill(alone ? getpid() : 0, sig);
 	sigprocmask(SIG_UNBLOCK, &one, NULL);
 	sigprocmask(SIG_BLOCK, &one, NULL);
