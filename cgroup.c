@@ -757,19 +757,19 @@ static void make_dir(struct cgroup *cg, const char *parent)
 	char name[24];
 
 	if (parent_fd < 0)
-		die_sys("--cgroup %s: open", parent);
+		die_sys("--cgroup %s: open", quote(parent));
 	snprintf(name, sizeof(name), "vrun-%u", cg->xid);
 	if (strlen(parent) + sizeof(name) + 2 >= sizeof(cg->path))
-		die("--cgroup %s: too long", parent);
+		die("--cgroup %s: too long", quote(parent));
 	while (*parent == '/')
 		parent++;
 	snprintf(cg->path, sizeof(cg->path), "%s%s/%s", *parent ? "/" : "", parent, name);
 	cgroup_must_set_attr(cg, "trusted.vrun.path", cg->path);
 	if (mkdirat(parent_fd, name, 0755))
-		die_sys("--cgroup %s: make %s", parent, name);
+		die_sys("--cgroup %s: make %s", quote(parent), name);
 	cg->dir_fd = hierarchy_dir(parent_fd, name);
 	if (cg->dir_fd < 0)
-		die_sys("--cgroup %s: open %s", parent, name);
+		die_sys("--cgroup %s: open %s", quote(parent), name);
 }
 
 static void set_facts(const struct plan *p, struct cgroup *cg)

@@ -369,9 +369,9 @@ void limits_check(struct plan *p)
 		struct stat st;
 
 		if (stat(l->io[i].dev, &st))
-			die_sys("--io %s", l->io[i].dev);
+			die_sys("--io %s", quote(l->io[i].dev));
 		if (!S_ISBLK(st.st_mode))
-			die("--io %s: not a block device", l->io[i].dev);
+			die("--io %s: not a block device", quote(l->io[i].dev));
 		l->io[i].rdev = st.st_rdev;
 	}
 }

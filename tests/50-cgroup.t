@@ -151,7 +151,7 @@ wait "$pid" 2>/dev/null
 is "a killed supervisor's directory there is removed, too" "$(ls -d "$cg2"/vrun-test-parent/*/ 2>/dev/null)" ""
 rmdir "$cg2/vrun-test-parent"
 exits "--cgroup with no such directory is an error" 125 vrun --cgroup /nowhere/at/all -- true
-like "which names it" "$err" '^vrun: --cgroup /nowhere/at/all: open: No such file'
+like "which names it" "$err" "^vrun: --cgroup '/nowhere/at/all': open: No such file"
 exits "--cgroup can't lead out" 125 vrun --cgroup /../.. -- true
 
 leftovers_none "nothing is left of all this"
