@@ -216,15 +216,21 @@ static void tell_failure(const char *text)
 {
 	char escaped[900];
 
+	signal(SIGPIPE, SIG_IGN);       /* we are about to exit, with a status of our own */
 	text_to_json(escaped, sizeof(escaped), text);
 	supervise_status(current, "{\"event\":\"error\",\"message\":\"%s\"}", escaped);
 }
 
-void supervise_hooks(struct supervisor *s)
+void supervise_tells(struct supervisor *s)
 {
 	current = s;
-	util_undo = undo_current;
 	util_failed = tell_failure;
+}
+
+void supervise_hooks(struct supervisor *s)
+{
+	supervise_tells(s);
+	util_undo = undo_current;
 }
 
 void supervise_role(int fd)

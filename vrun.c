@@ -790,6 +790,7 @@ static void release_stdio(const struct plan *p, const struct supervisor *s)
 static void guest_start(struct run *r)
 {
 	const struct plan *p = r->plan;
+	char cgroup[800];               /* of the caller's --cgroup, so any bytes */
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, r->ctl_fd) < 0 ||
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, r->go_fd) < 0 || pipe2(r->error_fd, O_CLOEXEC) < 0)
@@ -803,8 +804,9 @@ static void guest_start(struct run *r)
 	wait_for_exec(r);
 
 	cgroup_publish(&sup.cg, sup.init_pid, sup.init_mode ? sup.enter_fd[1] : sup.ctl_fd, p);
+	text_to_json(cgroup, sizeof(cgroup), sup.cg.path);
 	supervise_status(&sup, "{\"event\":\"start\",\"name\":\"%s\",\"xid\":%u,\"pid\":%d,\"supervisor\":%d,\"cgroup\":\"%s\"}",
-			 sup.cg.name, sup.cg.xid, (int)sup.init_pid, (int)getpid(), sup.cg.path);
+			 sup.cg.name, sup.cg.xid, (int)sup.init_pid, (int)getpid(), cgroup);
 	supervise_status(&sup, "{\"event\":\"exec\"}");
 	if (p->control.verbose)
 		note("guest %s: xid %u, pid %d, cgroup %s", sup.cg.name, sup.cg.xid, (int)sup.init_pid, sup.cg.path);
@@ -874,10 +876,39 @@ static void check_helper(const struct plan *p)
 		die_sys("--helper %s", quote(h));
 }
 
+enum { PID_NAME_MAX = 240 };    /* it is made as .NAME.PID */
+
+static void check_pid_file(struct plan *p)
+{
+	const char *f = p->control.pid_file, *slash = f ? strrchr(f, '/') : NULL;
+
+	p->control.pid_dir_fd = -1;
+	if (!f)
+		return;
+	const char *base = slash ? slash + 1 : f;
+	struct stat st;
+
+	/* Found now, and not when COMMAND already runs: a name that the file can't have. */
+	if (!*base || strcmp(base, ".") == 0 || strcmp(base, "..") == 0)
+		die("--pid-file %s: names no file", quote(f));
+	if (strlen(base) > PID_NAME_MAX)
+		die("--pid-file %s: the name is longer than %d bytes", quote(f), PID_NAME_MAX);
+	char *dir = slash ? strndup(f, slash == f ? 1 : (size_t)(slash - f)) : xstrdup(".");
+	p->control.pid_dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (p->control.pid_dir_fd < 0)
+		die_sys("--pid-file %s: open its directory", quote(f));
+	if (faccessat(p->control.pid_dir_fd, ".", W_OK, 0) < 0)
+		die_sys("--pid-file %s: write to its directory", quote(f));
+	if (fstatat(p->control.pid_dir_fd, base, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
+		die("--pid-file %s: is a directory", quote(f));
+	free(dir);
+}
+
 /* Everything that looks at the caller's files and descriptors: as the caller. */
 static void check(struct plan *p)
 {
-	opts_check(p);
+	opts_check(p);                  /* first: a descriptor that we open is none of --keep-fd's */
+	check_pid_file(p);
 	caps_check(p);
 	identity_check(p);
 	seccomp_check(p);
@@ -911,26 +942,13 @@ static void close_strangers(const struct plan *p)
 	}
 }
 
-static void check_pid_file(struct plan *p)
-{
-	const char *f = p->control.pid_file, *slash = f ? strrchr(f, '/') : NULL;
-
-	p->control.pid_dir_fd = -1;
-	if (!f)
-		return;
-	char *dir = slash ? strndup(f, slash == f ? 1 : (size_t)(slash - f)) : xstrdup(".");
-	p->control.pid_dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (p->control.pid_dir_fd < 0)
-		die_sys("--pid-file %s: open its directory", quote(f));
-	free(dir);
-}
-
 static _Noreturn void run_guest(struct plan *p, char **argv)
 {
 	char *cwd = getcwd(NULL, 0);
 
 	close_strangers(p);
-	check_pid_file(p);
+	sup.status_fd = p->control.status_fd;
+	supervise_tells(&sup);
 	check(p);
 	supervisor_init(&sup, p);
 	caps_regain();

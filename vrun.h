@@ -775,6 +775,7 @@ struct supervisor {                     /* plain data: travels in the sealed mem
 void supervise_status(const struct supervisor *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void supervise_pid_file(struct supervisor *s);
 void supervise_guard(struct supervisor *s);     /* forks the guard; before guest init is born */
+void supervise_tells(struct supervisor *s);     /* from now on die() says so on s's status line */
 void supervise_hooks(struct supervisor *s);     /* from now on die() undoes s and says so on its status line */
 void supervise_undo(struct supervisor *s);      /* everything the start made, in reverse; never dies */
 void supervise(struct supervisor *s);   /* until the guest ends; exits with its status; returns to restart it */

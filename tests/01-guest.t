@@ -61,6 +61,9 @@ like "--status-fd: an exit line with the code" "$out" '^\{"event":"exit","code":
 "$VRUN" --status-fd 9 --root "$R" -- /no 9>"$tmp/status" 2>/dev/null
 run cat "$tmp/status"
 like "--status-fd: a start that fails is an error line, no exec" "$out" '^\{"event":"error","message":"[^"]*/no'
+"$VRUN" --status-fd 9 --root /nonexistent -- true 9>"$tmp/status" 2>/dev/null
+like "--status-fd: an option that can't be done is one too" "$(cat "$tmp/status")" \
+	'^\{"event":"error","message":"--root [^"]*/nonexistent'
 unlike "--status-fd: and no exec line" "$out" '"event":"exec"'
 
 # --pid-file

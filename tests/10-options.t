@@ -94,16 +94,16 @@ cat >"$tmp/bad" <<-EOF2
 	cpus '' 0 x -1 1. .5.5 1e3 99999999999999999999 1.5.5
 	cpu-weight '' 0 x -1 10001 1.5
 	cpuset '' x , 0, ,0 3-1 -1 0-x 0-1-2 99999999999
-	io '' x /dev/null: /dev/null:rbps=x /dev/null:no_such=5 :rbps=5 /nonexistent/device:rbps=5
+	io '' x /dev/${escape}x:rbps=5 /dev/null: /dev/null:rbps=x /dev/null:no_such=5 :rbps=5 /nonexistent/device:rbps=5
 	cpu-rate '' x 250 250/ /1000 0/1000 250/0 250/99999 x/y 250/1000,burst=x 250/1000,no_such=5
 	cpu-rate 250/1000,burst=251
 	sysctl '' x kernel.shmmax kernel.shmmax= =5 kernel.no_such=5 net.ipv4.ip_forward=1 kernel/../x=1
-	cgroup '' relative /.. /a/../b selfish
+	cgroup '' /${escape}x /nonexistent relative /.. /a/../b selfish
 	virt '' no_such mem, ,mem mem,,cpu MEM
 	uptime '' x -1 1.5 99999999999999999999
 	hide '' no_such net, ,net net,,proc NET
 	status-fd '' 0 -1 x 99999999999 987654
-	pid-file '' /nonexistent/directory/pid
+	pid-file '' . .. / $tmp/ $tmp /nonexistent/directory/pid /tmp/$long /tmp/$(printf '%250s' '' | tr ' ' b)
 	args-file '' /nonexistent/file / /dev/zero
 	helper '' /nonexistent/helper
 	on-reboot '' reboot RESTART
@@ -283,3 +283,8 @@ exec 9>/dev/null
 refuses "one descriptor for --status-fd and --keep-fd is refused" "--status-fd and --keep-fd: 9" \
 	--status-fd 9 --keep-fd 9 -- /bin/echo ran
 exec 9>&-
+# What vrun itself opens takes the lowest free number, and must not pass for the caller's descriptor.
+for option in keep-fd status-fd; do
+	refuses "--$option of a closed descriptor is refused, whatever vrun has opened since" "--$option 3" \
+		--$option 3 --pid-file "$tmp/pid" -- /bin/echo ran 3>&-
+done
