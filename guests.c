@@ -513,6 +513,7 @@ static int verb_kill(struct plan *p)
 		return 0;
 	}
 	cgroup_kill(&cg);
+	sys_pidfd_send_signal(pidfd, SIGCONT);  /* stopped with its guest (tty.c) it would not see the end */
 	if (!wait_gone(pidfd, KILL_WAIT_MS))
 		die("--kill %s: %u processes are still there after %d s", cg.name, cgroup_count(&cg), KILL_WAIT_MS / 1000);
 	cgroup_sweep(SWEEP_ALL);
@@ -529,6 +530,7 @@ static int verb_stop(struct plan *p)
 	cgroup_freeze(&cg, false);
 	if (sys_pidfd_send_signal(pidfd, SIGTERM))
 		just_ended(&cg);
+	sys_pidfd_send_signal(pidfd, SIGCONT);
 	wait_gone(pidfd, -1);
 	cgroup_sweep(SWEEP_ALL);
 	return 0;

@@ -531,10 +531,22 @@ static void read_typed_ahead(struct tty *t)
 	close_fd(&slave.fd);
 }
 
+/* Whoever continues a stopped job does so from a terminal. */
+static bool have_terminal(void)
+{
+	_cleanup_fd_ int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+
+	return fd >= 0;
+}
+
 void tty_stopped(struct tty *t, int sig, int ctl_fd)
 {
 	bool asks = t->master_fd >= 0 && (sig == SIGTTIN || sig == SIGTTOU);
 
+	/* Unlike the other three, SIGSTOP stops an orphaned group, too: a guest would stop its supervisor for good. So
+	 * COMMAND alone stays stopped, until somebody sends us CONT. */
+	if (sig == SIGSTOP && !have_terminal())
+		return;
 	if (asks) {
 		probe_end(t);
 		t->eager = true;

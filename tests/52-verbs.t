@@ -113,7 +113,22 @@ b=$?
 ok "two verbs that end a guest at once both end well ($a $b)" test "$a$b" = 00 -o "$a$b" = 03 -o "$a$b" = 30
 begin headless -- sleep 600
 kill -STOP "$pid"
-ok "--kill needs nothing of the supervisor's but its end" sh -c "'$VRUN' --kill headless & sleep 0.5; kill -CONT $pid; wait"
+ok "--kill of a guest whose supervisor is stopped" timeout 20 "$VRUN" --kill headless
+begin headless -- sleep 600
+kill -STOP "$pid"
+ok "--stop, too" timeout 20 "$VRUN" --stop headless
+# Without a terminal nobody would continue it: a guest must not be able to stop its supervisor.
+if tool=$(command -v setsid); then
+	"$tool" "$VRUN" -q --root "$R" -- sh -c 'echo up; kill -STOP $$; exit 7' >"$tmp/out" </dev/null &
+	pid=$!
+	wait_for 10 grep -q up "$tmp/out"
+	sleep 0.5
+	unlike "a command that stops itself doesn't stop a supervisor that has no terminal" \
+		"$(grep '^State' /proc/"$pid"/status)" 'T'
+	kill -CONT "$pid"
+	wait "$pid"
+	is "CONT to vrun continues it" $? 7
+fi
 
 ok "the last guest ends" v --kill web
 wait
