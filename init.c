@@ -480,9 +480,9 @@ static void init_become(const struct init_args *a)
 		die_sys("--tty: controlling terminal");
 }
 
-/* cmdline, unlike the rest of /proc/1, asks for no right to trace: it would tell host paths and arguments. Before
- * there is anybody who could look. */
-static void init_conceal(const struct init_args *a)
+/* cmdline, unlike the rest of /proc/1, asks for no right to trace: it would tell host paths and arguments. Done by who
+ * makes the process: from its birth on there may be somebody who looks (--join pid, --enter of a guest with --init). */
+void init_conceal(const struct init_args *a)
 {
 	memset(a->args_area, 0, a->args_len);
 	snprintf(a->args_area, a->args_len, "init");
@@ -523,7 +523,6 @@ _Noreturn void init_main(const struct init_args *a)
 	if (in.signal_fd < 0)
 		die_sys("signalfd");
 	in.has_pty = command.foreground;
-	init_conceal(a);
 	in.command = program_start(&in, &command);
 	/* The child has the only writing end now: its exec is the supervisor's end of file. */
 	close(a->error_fd);

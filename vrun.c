@@ -237,6 +237,7 @@ static void bear_init(struct run *r)
 
 	flags |= own_userns(p) ? CLONE_NEWUSER : 0;
 	flags |= own(p, NS_PID) ? CLONE_NEWPID : 0;
+	init_conceal(&r->init);
 	r->init_pid = sys_clone3(flags, NULL, r->sup->cg.payload_fd, 0);
 	if (r->init_pid < 0 && errno == ENOSPC)
 		die("--userns: no more namespaces: /proc/sys/user/max_user_namespaces (or a nesting of 32) is reached");
@@ -573,6 +574,7 @@ static _Noreturn void build_entrant(struct run *r, const int fd[])
 	r->enter_ns_fd[1] = open_ns(s->init_pid, "user");
 	if (pidfd < 0 || setns(pidfd, flags) < 0)
 		die_sys("--enter: the guest's namespaces (Linux 5.8)");
+	init_conceal(&r->init);
 	pid = sys_clone3(CLONE_PARENT | CLONE_INTO_CGROUP, NULL, s->cg.payload_fd, 0);
 	if (pid < 0 && errno == EBUSY && init_cgroup_fd >= 0)
 		pid = sys_clone3(CLONE_PARENT | CLONE_INTO_CGROUP, NULL, init_cgroup_fd, 0);

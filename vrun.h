@@ -728,6 +728,7 @@ struct init_args {
 	int ro_self_fd;         /* --userns no: a sealed copy of vrun, for the stage before the last exec; else -1 */
 	bool entered;           /* not init, but the helper of one entered command */
 };
+void init_conceal(const struct init_args *a);    /* the builder, before init is born */
 _Noreturn void init_main(const struct init_args *a);    /* guest pid 1: fork COMMAND and reap, or become it (--init) */
 /* The helper of one entered command, in its place in the guest; fd: enum enter_fd. */
 _Noreturn void init_entered(const struct init_args *base, const int fd[]);

@@ -32,6 +32,25 @@ is "a command that a signal ends has vrun end of the same" "$bad" ""
 run "$VRUN" --root "$R" --name secretive -e TOKEN=hidden -- sh -c 'tr -d "\0" </proc/1/cmdline; cat /proc/1/environ'
 is "/proc/1/cmdline says nothing of the host's" "$out" init
 like "/proc/1/environ can't be read" "$err" 'Permission denied'
+# The same where somebody can look at a process of vrun's from its birth on.
+cp "$helpers/spy" "$R/bin/spy" || exit 1
+for how in join enter; do
+	case $how in
+	join) "$VRUN" -q --root "$R" --name spied -- spy 3 >"$tmp/spied" </dev/null & ;;
+	enter) "$VRUN" -q --root "$R" --name spied --init -e TOKEN=hidden -- sh -c 'spy 3 | cat' >"$tmp/spied" </dev/null & ;;
+	esac
+	pid=$!
+	wait_for 10 grep -q ready "$tmp/spied"
+	for _ in 1 2 3 4 5 6; do
+		case $how in
+		join) "$VRUN" -q --root "$R" --join pid=spied -e TOKEN=hidden -- true ;;
+		enter) "$VRUN" --enter spied --tty no -- true </dev/null ;;
+		esac
+	done
+	wait "$pid"
+	like "(the guest looks, $how)" "$(cat "$tmp/spied")" '^(init|true)'
+	unlike "nor do vrun's processes on their way into a guest ($how)" "$(cat "$tmp/spied")" hidden
+done
 run "$VRUN" --root "$R" -- sh -c 'ls -l /proc/1/exe /proc/1/root /proc/1/cwd; ls /proc/1/fd; cat /proc/1/mem'
 unlike "nor its exe, root, fd or memory" "$out" '[-]>|^[0-9]|^[^l]'
 run "$VRUN" --root "$R" -- sh -c 'for s in 1 2 3 4 6 7 8 9 10 11 13 14 15 17 19 20 21 22 34 64; do kill -$s 1; done; sleep 0.1; exit 5'
