@@ -441,6 +441,7 @@ struct set {
 	uint32_t hash;                  /* of this build's programs and the namespace: part of their names */
 	bool errnos;
 	int netns_fd;
+	uint64_t netns;                 /* its inode */
 };
 enum { IDS_LINK = NET_HOOKS, IDS };     /* indices of the ids map: a program's hook; last the lookup's link */
 
@@ -629,7 +630,7 @@ static void close_set(struct set *s)
 
 /* The set that the guest with this cgroup directory uses. Trusted: made by root, and under the name of this very
  * build (another version's programs would read another configuration). */
-static bool take_set(struct set *s, int cgroup_fd)
+static bool take_set(struct set *s, int cgroup_fd, bool any_name)
 {
 	struct bpf_prog_info info = { 0 };
 	struct bpf_map_info map_info;
@@ -647,7 +648,7 @@ static bool take_set(struct set *s, int cgroup_fd)
 		close_fd(&s->prog_fd[NET_CREATE]);
 		s->prog_fd[NET_CREATE] = by_id(BPF_PROG_GET_FD_BY_ID, ids[i]);
 		if (s->prog_fd[NET_CREATE] < 0 || object_info(s->prog_fd[NET_CREATE], &info, sizeof(info)) < 0 ||
-		    info.created_by_uid != 0 || strcmp(info.name, name) != 0)
+		    info.created_by_uid != 0 || (any_name ? strncmp(info.name, name, 2) : strcmp(info.name, name)) != 0)
 			continue;
 		for (size_t m = 0; m < info.nr_map_ids && m < NET_MAPS + 2; m++) {
 			int fd = by_id(BPF_MAP_GET_FD_BY_ID, maps[m]);
@@ -689,7 +690,7 @@ static bool find_set(struct set *s, int parent_fd)
 		return false;
 	last[n] = '\0';
 	_cleanup_fd_ int last_fd = openat(parent_fd, last, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (last_fd >= 0 && take_set(s, last_fd))
+	if (last_fd >= 0 && take_set(s, last_fd, false))
 		return true;
 	snprintf(path, sizeof(path), "self/fd/%d", parent_fd);
 	d = fdopendir(openat(host_proc_fd(), path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -699,7 +700,7 @@ static bool find_set(struct set *s, int parent_fd)
 		if (e->d_type != DT_DIR || *e->d_name == '.')
 			continue;
 		fd = openat(parent_fd, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		found = fd >= 0 && take_set(s, fd);
+		found = fd >= 0 && take_set(s, fd, false);
 	}
 	if (d)
 		closedir(d);
@@ -746,7 +747,8 @@ static void open_set(struct set *s)
 	s->netns_fd = openat(host_proc_fd(), "self/ns/net", O_RDONLY | O_CLOEXEC);
 	if (s->netns_fd < 0 || fstat(s->netns_fd, &st) < 0)
 		die_sys("--ip: open /proc/self/ns/net");
-	s->hash = build_hash(st.st_ino);
+	s->netns = st.st_ino;
+	s->hash = build_hash(s->netns);
 	s->errnos = true;
 }
 
@@ -1169,6 +1171,8 @@ static void configure(const struct set *s, struct net_config *c, const struct ne
 static void configuration(const struct set *s, struct net_config *c, const struct plan *p, uint32_t xid, uint64_t guest)
 {
 	fill_config(c, p, xid, guest);
+	c->netns = s->netns;
+	c->layout = NET_LAYOUT;
 	plan_devices(s, &p->net, c);
 }
 
@@ -1306,25 +1310,57 @@ void net_steer(const struct net_state *st, int sock_fd, const struct sockaddr *a
 }
 
 /* The configuration of the guest with this cgroup directory; s is to be closed. */
-static bool guest_config(int dir_fd, struct set *s, struct net_config *c)
+static bool guest_config(int dir_fd, bool any_name, struct set *s, struct net_config *c)
 {
 	struct stat st;
 	uint64_t guest;
 
 	open_set(s);
-	if (fstat(dir_fd, &st) < 0 || !take_set(s, dir_fd))
+	if (fstat(dir_fd, &st) < 0 || !take_set(s, dir_fd, any_name))
 		return false;
 	guest = st.st_ino;
-	return map_lookup(s->map_fd[NET_MAP_CONFIG], &guest, c) == 0 && (c->flags & NET_READY);
+	return map_lookup(s->map_fd[NET_MAP_CONFIG], &guest, c) == 0 && (c->flags & NET_READY) && c->layout == NET_LAYOUT;
 }
 
+/* A namespace has no name: whoever lives in it leads there. */
+static int find_netns(uint64_t inode)
+{
+	DIR *d = fdopendir(openat(host_proc_fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	struct dirent *e;
+	struct stat st;
+	int fd = -1;
+
+	while (d && fd < 0 && (e = readdir(d)) != NULL) {
+		char path[64];
+
+		if (*e->d_name < '1' || *e->d_name > '9' || strlen(e->d_name) > 10)
+			continue;
+		snprintf(path, sizeof(path), "%.10s/ns/net", e->d_name);
+		if (fstatat(host_proc_fd(), path, &st, 0) < 0 || st.st_ino != inode)
+			continue;
+		fd = openat(host_proc_fd(), path, O_RDONLY | O_CLOEXEC);
+		if (fd >= 0 && (fstat(fd, &st) < 0 || st.st_ino != inode))
+			close_fd(&fd);
+	}
+	if (d)
+		closedir(d);
+	return fd;
+}
+
+/* Whoever comes first sweeps, be it from another network namespace than the dead guest's. */
 void net_sweep(int dir_fd)
 {
+	_cleanup_fd_ int there_fd = -1;
 	struct net_config c;
 	struct set s;
 
-	if (guest_config(dir_fd, &s, &c))
-		clean_up(&s, &c);
+	if (guest_config(dir_fd, true, &s, &c)) {
+		there_fd = c.netns == s.netns ? -1 : find_netns(c.netns);
+		if (c.netns == s.netns || (there_fd >= 0 && setns(there_fd, CLONE_NEWNET) == 0))
+			clean_up(&s, &c);
+		if (there_fd >= 0 && setns(s.netns_fd, CLONE_NEWNET) < 0)
+			die_sys("return to this network namespace");
+	}
 	close_set(&s);
 }
 
@@ -1366,7 +1402,7 @@ void net_update(const struct plan *p, const struct cgroup *cg)
 	struct net_config old, new;
 	struct set s;
 
-	if (!guest_config(cg->dir_fd, &s, &old))
+	if (!guest_config(cg->dir_fd, false, &s, &old))
 		die("--set %s: it has no --ip ADDR, or from another version of vrun or on another network", cg->name);
 	if (p->net.later && !p->net.given)
 		die("--set %s --ip-later: only with --ip: it is about those addresses", cg->name);
@@ -1404,7 +1440,7 @@ bool net_counters(int dir_fd, struct net_counters *sum)
 	bool ok = false;
 
 	*sum = (struct net_counters){ 0 };
-	if (guest_config(dir_fd, &s, &c)) {
+	if (guest_config(dir_fd, true, &s, &c)) {
 		cpu = xrealloc_array(NULL, n, sizeof(*cpu));
 		ok = map_lookup(s.map_fd[NET_MAP_COUNTERS], &c.guest, cpu) == 0;
 	}

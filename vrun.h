@@ -588,11 +588,14 @@ struct net_slot4 { uint32_t lo, count, addr, mask, broadcast, ifindex; };       
 struct net_slot6 { uint64_t net, lo, more, mask_hi, mask_lo; uint32_t addr[4]; uint32_t ifindex, plen; };
 struct net_peer4 { uint32_t net, mask, port, port_mask, deny; };        /* port in network order; denied ones come first */
 struct net_peer6 { uint64_t net_hi, net_lo, mask_hi, mask_lo; uint32_t port, port_mask, deny, zero; };
+#define NET_LAYOUT 0x76720001U
 struct net_config {
 	uint32_t flags;                 /* NET_* */
 	uint32_t loopback;              /* what 127.0.0.1 is on the host's stack */
 	uint32_t n_v4, n_v6, n_peer4, n_peer6;
 	uint64_t guest;                 /* the guest's cgroup id */
+	uint64_t netns;                 /* inode of the network namespace that its addresses are of */
+	uint64_t layout;                /* of this struct: NET_LAYOUT, to be changed with it */
 	uint64_t loopback6_hi, loopback6_lo;
 	uint32_t loopback6[4];
 	struct net_slot4 v4[NET_V4_MAX];

@@ -237,9 +237,9 @@ is "the primary address goes, the other stays" "$(here 10.3.3.1) $(here 10.3.3.2
 supervisor=$("$VRUN" --status second | awk '$1 == "supervisor" { print $2 }')
 kill -KILL "$supervisor"
 sleep 0.5
-is "after a SIGKILL of the supervisor it is still there" "$(here 10.3.3.2)" 1
-"$VRUN" --list >/dev/null
-is "the next vrun command takes it away" "$(here 10.3.3.2)" 0
+# On a machine with more guests any vrun may have been the next one: it is there or gone already, never later.
+unshare --net "$VRUN" --list >/dev/null
+is "the next vrun command takes it away, even from another network" "$(here 10.3.3.2)" 0
 
 # --- nothing left ------------------------------------------------------------
 
