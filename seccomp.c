@@ -73,6 +73,8 @@ struct rule {
 	{ CALL(ioctl, 54, 54), 1, UINT32_MAX, cmd, cmd, err, BY_DEFAULT, NO_CAP, 0, why }
 #define FAMILIES(name, i386, arm, from, to, why) \
 	{ CALL(name, i386, arm), 0, UINT32_MAX, from, to, EAFNOSUPPORT, IP_LAYER, NO_CAP, 0, why }
+/* A ring makes sockets, too, of any family. */
+#define NO_RING(name, nr) { CALL(name, nr, nr), ANY, 0, 0, 0, ENOSYS, IP_LAYER, NO_CAP, 0, RING }
 #define KEEP_USERNS(name, i386, arm, arg, mask, err, why) \
 	{ CALL(name, i386, arm), arg, mask, mask ? 1 : 0, mask, err, NO_USERNS, NO_CAP, 0, why }
 #define BROKER(name, i386, arm, ccap, why) \
@@ -133,9 +135,9 @@ static const struct rule rules[] = {
 	DENY(perf_event_open, 336, 364, EPERM, CAP_PERFMON, "counts and samples the whole machine; a large surface"),
 	DENY(userfaultfd, 374, 388, EPERM, CAP_SYS_PTRACE, "stops the kernel in the middle of a copy: the helper of "
 	     "most exploits"),
-	DENY(io_uring_setup, 425, 425, ENOSYS, NO_CAP, RING),
-	DENY(io_uring_enter, 426, 426, ENOSYS, NO_CAP, RING),
-	DENY(io_uring_register, 427, 427, ENOSYS, NO_CAP, RING),
+	NO_RING(io_uring_setup, 425),
+	NO_RING(io_uring_enter, 426),
+	NO_RING(io_uring_register, 427),
 	DENY(add_key, 286, 309, ENOSYS, NO_CAP, KEYS),
 	DENY(request_key, 287, 310, ENOSYS, NO_CAP, KEYS),
 	DENY(keyctl, 288, 311, ENOSYS, NO_CAP, KEYS),

@@ -207,7 +207,8 @@ static void other_plans(void)
 	      "with --seccomp none the deny list is gone");
 	check(action(here, __NR_kexec_load, 0, 0) == eperm &&
 	      action(here, __NR_unshare, CLONE_NEWUSER, 0) == eperm &&
-	      action(here, __NR_socket, 43, 0) == (SECCOMP_RET_ERRNO | EAFNOSUPPORT),
+	      action(here, __NR_socket, 43, 0) == (SECCOMP_RET_ERRNO | EAFNOSUPPORT) &&
+	      action(here, __NR_io_uring_setup, 1, 0) == (SECCOMP_RET_ERRNO | ENOSYS),
 	      "what other promises rest on stays");
 	compile(&host);
 	every_number(&host, "--seccomp none --ip host");
