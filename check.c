@@ -258,7 +258,7 @@ static const struct feature {
 	{ "seccomp notification", "--ccap set_utsname, raw_icmp", "Linux 5.9", probe_notify },
 	{ "session keyring", "", "CONFIG_KEYS", probe_keyring },
 	{ "cgroup address programs", "--ip ADDR", "CONFIG_CGROUP_BPF; Linux 5.9, best from 6.1", probe_cgroup_bpf },
-	{ "abstract socket scope", "--ip ADDR without --share abstract", "Linux 6.12; landlock in lsm=", probe_landlock_scope },
+	{ "abstract socket scope", "--ip host without --share abstract", "Linux 6.12; landlock in lsm=", probe_landlock_scope },
 	{ "FUSE", "--virt mem,cpu,load", "CONFIG_FUSE_FS", probe_fuse },
 };
 
