@@ -218,7 +218,7 @@ int hierarchy_below(int root_fd, const char *path)
 
 /* ---- directories with processes ---- */
 
-enum { DEPTH = 32 };    /* how deep a guest may nest in a delegated payload */
+enum { DEPTH = HIERARCHY_DEPTH };
 
 bool hierarchy_populated(int dir_fd)
 {

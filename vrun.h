@@ -454,6 +454,7 @@ bool hierarchy_populated(int dir_fd);
 unsigned hierarchy_each(int dir_fd, cgroup_visit *visit, void *context);        /* each process, also in what is below; their number */
 void hierarchy_kill(int dir_fd, int kill_fd);
 bool hierarchy_wait(int dir_fd, const char *event, int timeout_ms);     /* for a line of cgroup.events; true: it came */
+enum { HIERARCHY_DEPTH = 32 };          /* how deep a guest may nest in a delegated payload */
 int hierarchy_remove(int parent_fd, const char *name);  /* with all below */
 int hierarchy_remove_by_fd(int dir_fd, const char *name);
 void hierarchy_remove_leaf(int parent_fd);      /* of --cgroup self's supervisors, if the last is gone */

@@ -137,6 +137,15 @@ exits "if they overlap by one end only, too" 125 in_subuid "$VRUN" --root "$R" -
 ok "the next one is free" in_subuid "$VRUN" -q --root "$R" --xid 3 -- true
 ok "without a user namespace there are no such ids" in_subuid "$VRUN" -q --root "$R" --userns no --xid 2 -- true
 
+# --- cgroups that the guest makes (--init) -----------------------------------
+
+for u in yes no; do
+	run vrun --name nester --userns $u --init -- sh -c 'cd /sys/fs/cgroup || exit 1; echo max >cgroup.max.depth
+		i=0; while mkdir d && cd d; do i=$((i + 1)); done; echo $i; echo $$ >cgroup.procs'
+	is "they nest as deep as vrun goes to remove them (userns $u)" "$(echo $out)" 32
+	unlike "and are gone with the guest (userns $u)" "$("$VRUN" --list)" '^nester '
+done
+
 # --- --cgroup ----------------------------------------------------------------
 
 mkdir "$cg2/vrun-test-parent"
