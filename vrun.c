@@ -614,6 +614,13 @@ static void enter_guest(const int fd[])
 
 /* ---- the supervisor while the guest starts ---- */
 
+static _Noreturn void killed_at_start(const struct run *r)
+{
+	uint64_t memory = r->plan->limits.memory_bytes;
+
+	die("the guest was killed while it started%s", memory && memory != UINT64_MAX ? ": is --memory too low?" : "");
+}
+
 static void check_error_pipe(struct run *r, bool started)
 {
 	char msg[2048];
@@ -624,11 +631,11 @@ static void check_error_pipe(struct run *r, bool started)
 		die_sys("read the error pipe");
 	if (n == 0) {
 		if (!started)
-			die("the guest was killed while it started");
+			killed_at_start(r);
 		return;
 	}
 	if (n < (ssize_t)sizeof(code))
-		die("the guest was killed while it started");
+		killed_at_start(r);
 	msg[n] = '\0';
 	memcpy(&code, msg, sizeof(code));
 	die_code(code, "%s", msg + sizeof(code));

@@ -108,7 +108,16 @@ if has cpuset; then
 		"$(vrun --cpuset 0 -- sh -c 'grep Cpus_allowed_list /proc/self/status' | tr -d '\t ')" "Cpus_allowed_list:0"
 	exits "--cpuset with no CPU that is there is an error" 125 vrun --cpuset 60000 -- true
 fi
+if has memory; then
+	run vrun --memory 4K -- true
+	like "a --memory in which nothing starts is named" "$status $err" '^125 vrun: .*--memory'
+fi
+if has pids; then
+	run vrun --pids 1 -- true
+	like "so is a --pids" "$status $err" '^125 vrun: .*--pids'
+fi
 if has cpu; then ok "--cpu-weight is taken" vrun --cpu-weight 10 -- true; fi
+if has cpu; then ok "--cpu-weight inf is the default" vrun --cpu-weight inf -- true; fi
 
 # --- I/O ---------------------------------------------------------------------
 
