@@ -257,12 +257,12 @@ static const char *opts_parse_keep_fd(void *target, const char *arg)
 	uint64_t fd;
 
 	for (size_t i = 0; !why && i < w.n; i++)
-		why = parse_u64(w.v[i], 3, INT_MAX, &fd);
+		why = parse_u64(w.v[i], 0, INT_MAX, &fd);
 	if (why)
 		return why;
 	c->keep_fd = xrealloc_array(c->keep_fd, c->n_keep_fd + w.n, sizeof(*c->keep_fd));
 	for (size_t i = 0; i < w.n; i++)
-		if (!parse_u64(w.v[i], 3, INT_MAX, &fd))
+		if (!parse_u64(w.v[i], 0, INT_MAX, &fd))
 			c->keep_fd[c->n_keep_fd++] = (int)fd;
 	return NULL;
 }
@@ -338,8 +338,8 @@ static const char *opts_parse_pids(void *target, const char *arg)
 
 static const char *opts_parse_cpu_weight(void *target, const char *arg)
 {
-	uint64_t weight;
-	const char *why = parse_u64(arg, 1, 10000, &weight);
+	uint64_t weight = 100;          /* inf: as if it had never been given */
+	const char *why = strcmp(arg, "inf") ? parse_u64(arg, 1, 10000, &weight) : NULL;
 
 	if (!why)
 		*(unsigned *)target = (unsigned)weight;

@@ -76,7 +76,7 @@ cat >"$tmp/bad" <<-EOF2
 	workdir '' relative ./a
 	hostname '' a/b a:b $long
 	tty '' on YES auto,yes
-	keep-fd '' -1 x 3, ,3 0 99999999999 987654
+	keep-fd '' -1 x 3, ,3 99999999999 987654
 	cap-add '' NO_SUCH , NET_RAW, all 12x
 	cap-drop '' NO_SUCH , NET_RAW, ALL,NO_SUCH
 	ccap '' no_such , multicast, MULTICAST!

@@ -25,6 +25,7 @@ bad "a peer rule without an address" "--connect-deny 10.0.0.0/8" "connect-deny"
 exits "a socket as stdin is refused" 125 "$net" with-socket 0 "$VRUN" -q --root "$R" $abstract --ip 10.1.2.3 -- true
 like "the error names the way" "$err" "keep-fd 0"
 ok "with --keep-fd it passes" "$net" with-socket 5 "$VRUN" -q --root "$R" $abstract --ip 10.1.2.3 --keep-fd 5 -- true
+ok "on 0, too" "$net" with-socket 0 "$VRUN" -q --root "$R" $abstract --ip 10.1.2.3 --keep-fd 0 -- true
 ok "--ip-later takes an address that is not there" guest --ip 10.1.9.9 --ip-later -- true
 
 # --- none --------------------------------------------------------------------
