@@ -37,7 +37,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-enum { MAGIC = 0x76727501, REEXEC_AFTER_MS = 50, BROKER_LIMIT = 8, BROKER_WINDOW_MS = 10000,
+enum { MAGIC = 0x76727501, REEXEC_AFTER_MS = 50, BROKER_LIMIT = 8, BROKER_WINDOW_MS = 10000, BROKER_RETRY_MS = 100,
        RESTART_WINDOW_MS = 60000 };
 
 uint64_t supervise_now_us(void)
@@ -299,8 +299,15 @@ static void spawn_broker(struct supervisor *s)
 		die("the guest's broker ended %d times in %d s; the guest was stopped", BROKER_LIMIT,
 		    BROKER_WINDOW_MS / 1000);
 	s->broker_pid = fork_broker(s, &s->broker);
-	if (s->broker_pid < 0)
+	if (s->broker_pid >= 0)
+		return;
+	/* The guest's own limit on processes is reached: whoever in there did that, it is no reason to end the guest. The
+	 * call waits, as it would for a slow broker. */
+	if (errno != EAGAIN && errno != ENOMEM)
 		die_sys("the guest's broker: clone into its cgroup");
+	s->broker_pid = 0;
+	s->broker_count--;
+	s->broker_retry_ms = now + BROKER_RETRY_MS;
 }
 
 /* --helper: Linux-VServer's vshelper. CMD EVENT NAME, no shell between; its 0-2 are ours. */
@@ -347,10 +354,10 @@ void supervise_undo(struct supervisor *s)
 {
 	tty_restore(&s->tty);
 	cgroup_kill(&s->cg);
+	procvirt_close(&s->view);       /* or who closes a file of it, killed, would wait for an answer, and we for him */
 	end_child(&s->init_pid);
 	end_child(&s->broker_pid);
 	end_child(&s->guard_pid);       /* last: until here it would do this for us */
-	procvirt_close(&s->view);
 	if (s->helped)
 		supervise_helper(s, "shutdown", true);
 	if (s->helped && s->own_addresses)
@@ -692,6 +699,8 @@ static int timeout_ms(const struct supervisor *s)
 		until = s->start_us / 1000 + REEXEC_AFTER_MS;
 	if (s->stop_deadline_ms && s->stop_deadline_ms < until)
 		until = s->stop_deadline_ms;
+	if (s->broker_retry_ms && s->broker_retry_ms < until)
+		until = s->broker_retry_ms;
 	if (tty_ms >= 0 && now + (unsigned)tty_ms < until)
 		until = now + (unsigned)tty_ms;
 	if (until == UINT64_MAX)
@@ -705,6 +714,8 @@ static void on_time(struct supervisor *s)
 {
 	uint64_t now = supervise_now_us() / 1000;
 
+	if (now >= s->broker_retry_ms)
+		s->broker_retry_ms = 0;
 	if (s->stop_deadline_ms && now >= s->stop_deadline_ms) {
 		s->stop_deadline_ms = 0;
 		tty_restore(&s->tty);
@@ -733,7 +744,7 @@ void supervise(struct supervisor *s)
 	sigemptyset(&s->early);
 	while (!s->again) {
 		/* A call waits on the listener only while there's no broker to take it. */
-		bool watch = s->broker.listener_fd >= 0 && s->broker_pid == 0;
+		bool watch = s->broker.listener_fd >= 0 && s->broker_pid == 0 && !s->broker_retry_ms;
 		struct pollfd fds[9] = {
 			{ .fd = s->signal_fd, .events = POLLIN },
 			{ .fd = s->ctl_fd, .events = POLLIN },

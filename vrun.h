@@ -766,6 +766,7 @@ struct supervisor {                     /* plain data: travels in the sealed mem
 	uint64_t stop_deadline_ms;      /* CLOCK_MONOTONIC; 0: not stopping */
 	uint64_t start_us;              /* CLOCK_MONOTONIC */
 	uint64_t broker_window_ms;      /* respawn limit */
+	uint64_t broker_retry_ms;       /* no room for one: not before then; 0: none is wanted */
 	unsigned broker_count;
 	bool have_exit;                 /* CTL_EXIT came: command_status is COMMAND's wait status */
 	int command_status;

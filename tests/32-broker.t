@@ -107,4 +107,17 @@ sleep 0.2
 ok "if it dies the guest lives" kill -0 "$pid"
 kill -TERM "$pid"
 wait "$pid"
+
+# A limit on processes that is reached when the broker is first needed. Where pids is a v1 controller, the caller's.
+pids=/sys/fs/cgroup/pids
+full='(while :; do sleep 2 & done) 2>/dev/null; sleep 2 & exec free'
+if grep -qw pids "$(cgroup2_dir)/cgroup.controllers"; then
+	ok "where there is no room for one, the call waits and the guest lives" guest --pids 12 -u user -- sh -c "$full"
+elif mkdir "$pids/vrun-test-$$" 2>/dev/null && echo 14 >"$pids/vrun-test-$$/pids.max"; then
+	ok "where there is no room for one, the call waits and the guest lives" sh -c "echo \$\$ >$pids/vrun-test-$$/cgroup.procs &&
+		exec \"\$0\" \"\$@\"" "$VRUN" -q --root "$R" -u user -- sh -c "$full"
+	rmdir "$pids/vrun-test-$$"
+else
+	skip "no pids controller"
+fi
 leftovers_none "nothing is left of brokers"
