@@ -913,9 +913,24 @@ static void check_pid_file(struct plan *p)
 	free(dir);
 }
 
+/* From a directory of the host's there are ways to all others (CVE-2024-21626). */
+static void check_stdio(const struct plan *p)
+{
+	for (int fd = 0; fd <= 2; fd++) {
+		bool named = false;
+		struct stat st;
+
+		for (size_t i = 0; i < p->control.n_keep_fd; i++)
+			named |= p->control.keep_fd[i] == fd;
+		if (!named && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
+			die("descriptor %d is a directory, by which the guest would leave its root (--keep-fd %d passes it)", fd, fd);
+	}
+}
+
 /* Everything that looks at the caller's files and descriptors: as the caller. */
 static void check(struct plan *p)
 {
+	check_stdio(p);
 	opts_check(p);                  /* first: a descriptor that we open is none of --keep-fd's */
 	check_pid_file(p);
 	caps_check(p);

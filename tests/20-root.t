@@ -275,6 +275,11 @@ run vrun --keep-fd 7 --workdir /proc/self/fd/7 -- sh -c 'ls' 7<"$tmp"
 like "--workdir through a descriptor is refused" "$status $err" '^125 vrun: --workdir '
 ok "control: such a path does lead out" sh -c 'cd /proc/self/fd/7 && [ -d src ]' 7<"$tmp"
 
+run sh -c '"$0" -q --root "$1" -- true </etc' "$VRUN" "$R"
+like "a directory on 0-2 is refused" "$status $err" '^125 vrun: descriptor 0 is a directory'
+run sh -c '"$0" -q --root "$1" --keep-fd 0 -- ls /proc/self/fd/0/ </etc' "$VRUN" "$R"
+like "... unless --keep-fd names it" "$out" '^passwd$'
+
 # --- without --root ----------------------------------------------------------
 
 host() { "$VRUN" -q "$@"; }
