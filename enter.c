@@ -346,6 +346,12 @@ static int wait_for_command(const struct cgroup *cg, int reply_fd, int error_fd,
 /* As the caller: which of 0-2 are terminals. */
 void enter_check(const struct plan *p)
 {
+	struct stat st;
+
+	/* The way out for a guest (vrun.c: check_stdio). */
+	for (int fd = 0; fd <= 2; fd++)
+		if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
+			die("--enter: descriptor %d is a directory, by which the command would leave the guest's root", fd);
 	tty_check(p, &tty);
 }
 

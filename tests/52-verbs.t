@@ -111,6 +111,11 @@ a=$?
 wait $second
 b=$?
 ok "two verbs that end a guest at once both end well ($a $b)" test "$a$b" = 00 -o "$a$b" = 03 -o "$a$b" = 30
+begin withdir -- sleep 600
+run sh -c '"$0" --enter withdir --tty no -- true </etc' "$VRUN"
+like "--enter with a directory on 0-2 is refused" "$status $err" '^125 vrun: --enter: descriptor 0 is a directory'
+ok "(without it is not)" "$VRUN" --enter withdir --tty no -- true
+v --kill withdir
 begin headless -- sleep 600
 kill -STOP "$pid"
 ok "--kill of a guest whose supervisor is stopped" timeout 20 "$VRUN" --kill headless
