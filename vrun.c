@@ -923,7 +923,8 @@ static void check_stdio(const struct plan *p)
 		for (size_t i = 0; i < p->control.n_keep_fd; i++)
 			named |= p->control.keep_fd[i] == fd;
 		if (!named && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
-			die("descriptor %d is a directory, by which the guest would leave its root (--keep-fd %d passes it)", fd, fd);
+			die("descriptor %d is a directory, by which the guest would leave its root (--keep-fd %d passes it)",
+			    fd, fd);
 	}
 }
 
