@@ -75,6 +75,7 @@ chown -R 1000 "$cg2/vrun/99"
 exits "a guest that isn't root's is not entered" 125 v --enter 99 -- true
 like "but unknown" "$err" 'no such guest'
 rmdir "$cg2/vrun/99/payload" "$cg2/vrun/99"
+rmdir "$cg2/vrun" 2>/dev/null		# made here, if no guest had
 
 wait
 leftovers_none "nothing is left of all this"

@@ -35,7 +35,10 @@ _fill_root() {
 
 # Linking 250 applets takes a second, so the first root is kept and copied.
 make_root() {
-	if [ -z "$(find "$VRUN_CACHE/busybox-root/etc/resolv.conf" -newer "$_mkroot" 2>/dev/null)" ]; then
+	# In an initramfs all files are as old as its unpacking: there the copy made outside is taken as it is.
+	if [ -n "${VRUN_KERNEL-}" ] && [ -e "$VRUN_CACHE/busybox-root/etc/resolv.conf" ]; then
+		:
+	elif [ -z "$(find "$VRUN_CACHE/busybox-root/etc/resolv.conf" -newer "$_mkroot" 2>/dev/null)" ]; then
 		rm -rf "$VRUN_CACHE/busybox-root"
 		_fresh=$VRUN_CACHE/busybox-root.$$
 		if ! mkdir -p "$_fresh" 2>/dev/null; then
