@@ -487,7 +487,7 @@ static void guest_ended(struct supervisor *s, int init_status)
 	tty_drain(&s->tty);
 	if (rebooted(s, init_status)) {
 		again = WTERMSIG(init_status) == SIGHUP && s->restartable && !s->stopping;
-		supervise_helper(s, WTERMSIG(init_status) == SIGHUP ? "restart" : "poweroff", false);
+		supervise_helper(s, WTERMSIG(init_status) == SIGHUP ? "restart" : "poweroff", true);
 		status = 0;
 	}
 	if (again) {
