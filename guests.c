@@ -302,7 +302,8 @@ static int verb_list(struct plan *p)
 	size_t n = cgroup_xids(&xids);
 	const char *comma = "";
 
-	qsort(xids, n, sizeof(*xids), by_number);
+	if (n)
+		qsort(xids, n, sizeof(*xids), by_number);
 	if (p->control.json)
 		putchar('[');
 	else if (!p->control.quiet)

@@ -40,15 +40,11 @@ like "and the option is named" "$err" 'no-such'
 exits "vrun alone prints the synopsis, 125" 125 "$VRUN"
 
 # processes of the guest run under xid<<16
-"$VRUN" --xid 4242 --root "$R" -- sleep 7 &
+"$VRUN" --xid 4242 --status-fd 9 --root "$R" -- sleep 60 9>"$tmp/status" &
 pid=$!
-host_uid() {
-	for p in /proc/[0-9]*; do
-		[ "$( (tr '\0' ' ' <"$p/cmdline") 2>/dev/null)" = "sleep 7 " ] && awk '/^Uid/ { print $2 }' "$p/status" | grep .
-	done
-}
-wait_for 5 host_uid
-is "its processes run under xid<<16 on the host" "$(host_uid | tail -n 1)" $((4242 << 16))
+wait_for 10 grep -q '"exec"' "$tmp/status"
+init=$(sed -n 's/.*"pid":\([0-9]*\),.*/\1/p' "$tmp/status")
+is "its processes run under xid<<16 on the host" "$(awk '/^Uid/ { print $2 }' "/proc/$init/status")" $((4242 << 16))
 kill "$pid"
 wait "$pid"
 

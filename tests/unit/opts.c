@@ -153,7 +153,7 @@ static void test_values(void)
 		{ "stop-timeout", opts_parse_stop_timeout, "0 10s 500ms inf", "10x -1 s 1.5s" },
 		{ "memory", opts_parse_memory, "64M 1 inf", "0 -1 1.5G 64MB 99999999999T" },
 		{ "pids", opts_parse_pids, "1 100 inf", "0 -1 x 4194305" },
-		{ "cpu-weight", opts_parse_cpu_weight, "1 10000", "0 10001 inf x" },
+		{ "cpu-weight", opts_parse_cpu_weight, "1 10000 inf", "0 10001 x" },
 	};
 	char text[256];
 
