@@ -498,6 +498,9 @@ static void build(struct run *r)
 		_exit(EXIT_VRUN);       /* it died before we could ask for the signal */
 	close(r->ctl_fd[0]);
 	close(r->error_fd[0]);
+	/* The view's requests are the supervisor's to answer. Did we hold its end, too, then one that we wait for when the
+	 * supervisor is killed would never be given up, and nothing kills who waits there (fs/fuse/dev.c). */
+	close_fd(&r->sup->view.device_fd);
 	WALK(builder_steps, r);
 	_exit(0);
 }
