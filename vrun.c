@@ -641,7 +641,9 @@ static void check_error_pipe(struct run *r, bool started)
 		killed_at_start(r);
 	msg[n] = '\0';
 	memcpy(&code, msg, sizeof(code));
-	die_code(code, "%s", msg + sizeof(code));
+	/* Some of what is made for the guest is charged to it, on some kernels. */
+	die_code(code, "%s%s", msg + sizeof(code),
+		 r->plan->limits.memory_bytes && strstr(msg + sizeof(code), strerror(ENOMEM)) ? " (--memory)" : "");
 }
 
 /* A message of the start: its type, 0 when init is gone. */
