@@ -818,7 +818,5 @@ int enter_run(struct plan *p, const struct cgroup *cg, int ctl_fd);     /* the c
 /* ---- check.c ---- */
 int check_run(const struct plan *p);    /* --check: tries each feature in a child, prints a line each; exit status */
 
-/* ---- unify.c ---- */
-int unify_run(struct plan *p);
 
 #endif
