@@ -559,7 +559,7 @@ static void create_maps(struct set *s)
 static int load_program(const struct set *s, enum net_hook h)
 {
 	struct bpf_insn code[NETPROG_ROOM];
-	size_t n = netprog_compile(h, s->errnos, code);
+	size_t n = netprog_compile(h, s->errnos, code, NULL);
 	union bpf_attr a = {
 		.prog_type = netprog_hook[h].prog_type, .expected_attach_type = netprog_hook[h].attach_type,
 		.insns = (uintptr_t)code, .insn_cnt = (uint32_t)n, .license = (uintptr_t)"Dual BSD/GPL",
@@ -727,7 +727,7 @@ static uint32_t build_hash(uint64_t netns)
 	for (size_t i = 0; i < sizeof(netns); i++)
 		hash = (hash ^ p[i]) * 16777619u;
 	for (size_t h = 0; h < NET_HOOKS; h++) {
-		size_t n = netprog_compile((enum net_hook)h, true, code);
+		size_t n = netprog_compile((enum net_hook)h, true, code, NULL);
 
 		for (size_t i = 0; i < n; i++) {
 			uint64_t word;

@@ -40,6 +40,7 @@ struct code {
 	bool used[LABELS];
 	struct { uint16_t at; uint8_t label; } jump[512];
 	bool errnos;
+	const char **rule;              /* NULL, or for --explain: what begins at an instruction */
 };
 
 static void put(struct code *c, unsigned code, unsigned dst, unsigned src, int off, int32_t imm)
@@ -50,6 +51,19 @@ static void put(struct code *c, unsigned code, unsigned dst, unsigned src, int o
 
 static unsigned label(struct code *c) { return c->n_label++; }
 static void here(struct code *c, unsigned l) { c->place[l] = (int16_t)c->n; }
+
+/* What follows, in words; the innermost has the last word. */
+static void rule(struct code *c, const char *text)
+{
+	if (c->rule)
+		c->rule[c->n % NETPROG_ROOM] = text;
+}
+
+static void part(struct code *c, unsigned l, const char *text)
+{
+	here(c, l);
+	rule(c, text);
+}
 
 static void jump_if(struct code *c, unsigned code, unsigned dst, unsigned src, int32_t imm, unsigned l)
 {
@@ -134,6 +148,7 @@ static void begin(struct code *c, uint32_t unready)
 {
 	unsigned ready = label(c);
 
+	rule(c, "the guest's configuration; not written yet: all is refused");
 	move(c, R6, R1);
 	storage(c, NET_MAP_CONFIG);
 	move(c, R7, R0);
@@ -153,21 +168,22 @@ static void count(struct code *c, size_t counter)
 /* The ways out of a hook that may refuse. */
 static void end(struct code *c, size_t counter)
 {
-	static const struct { enum label l; int code; } refusals[] = {
-		{ NO_ADDRESS, EADDRNOTAVAIL }, { IN_USE, EADDRINUSE }, { DENIED, EPERM },
-		{ NO_FAMILY, EAFNOSUPPORT }, { NO_PROTOCOL, EPROTONOSUPPORT },
+	static const struct { enum label l; int code; char why[24]; } refusals[] = {
+		{ NO_ADDRESS, EADDRNOTAVAIL, "no: EADDRNOTAVAIL" }, { IN_USE, EADDRINUSE, "no: EADDRINUSE" },
+		{ DENIED, EPERM, "no: EPERM" }, { NO_FAMILY, EAFNOSUPPORT, "no: EAFNOSUPPORT" },
+		{ NO_PROTOCOL, EPROTONOSUPPORT, "no: EPROTONOSUPPORT" },
 	};
 	unsigned refuse = label(c);
 
 	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
 		if (!c->used[refusals[i].l])
 			continue;
-		here(c, refusals[i].l);
+		part(c, refusals[i].l, refusals[i].why);
 		set(c, R8, (uint32_t)refusals[i].code);
 		go(c, refuse);
 	}
 	if (c->used[refuse]) {
-		here(c, refuse);
+		part(c, refuse, "count the refusal, and say why (Linux 6.1)");
 		if (counter)
 			count(c, counter);
 		if (c->errnos) {
@@ -210,6 +226,7 @@ static void if_own4(struct code *c, unsigned l)
 {
 	unsigned no = label(c);
 
+	rule(c, "on the guest's list of IPv4 addresses?");
 	load(c, BPF_W, R1, R7, CF(v4[0].lo));
 	put(c, BPF_ALU | BPF_MOV | BPF_X, R2, R8, 0, 0);
 	put(c, BPF_ALU | BPF_SUB | BPF_X, R2, R1, 0, 0);
@@ -223,6 +240,7 @@ static void if_own4(struct code *c, unsigned l)
 
 static void if_own6(struct code *c, unsigned l)
 {
+	rule(c, "on the guest's list of IPv6 addresses?");
 	for (size_t i = 0; i < NET_V6_MAX; i++) {
 		unsigned next = label(c);
 
@@ -242,6 +260,7 @@ static void if_loopback6(struct code *c, unsigned l)
 {
 	unsigned no = label(c);
 
+	rule(c, "the guest's ::1?");
 	load(c, BPF_DW, R1, R7, CF(loopback6_hi));
 	when(c, BPF_JNE, R9, R1, no);
 	load(c, BPF_DW, R1, R7, CF(loopback6_lo));
@@ -254,6 +273,7 @@ static void if_multicast4(struct code *c, unsigned l)
 {
 	unsigned no = label(c);
 
+	rule(c, "multicast, reserved, or the broadcast of a network of its own?");
 	set(c, R1, 0xe0000000);
 	when(c, BPF_JGE, R8, R1, l);
 	load(c, BPF_W, R1, R7, CF(v4[0].broadcast));
@@ -266,6 +286,7 @@ static void if_multicast4(struct code *c, unsigned l)
 
 static void if_multicast6(struct code *c, unsigned l)
 {
+	rule(c, "multicast?");
 	move(c, R1, R9);
 	alu_is(c, BPF_RSH, R1, 56);
 	when_is(c, BPF_JEQ, R1, 0xff, l);
@@ -277,6 +298,7 @@ static void source4(struct code *c)
 {
 	unsigned done = label(c);
 
+	rule(c, "its address whose network holds the peer, else the first");
 	load(c, BPF_W, R0, R7, CF(v4[0].addr));
 	load(c, BPF_W, R1, R7, CF(n_v4));
 	when_is(c, BPF_JLE, R1, 1, done);
@@ -308,6 +330,7 @@ static void source6(struct code *c, int at)
 {
 	unsigned done = label(c), first = label(c);
 
+	rule(c, "its address whose network holds the peer, else the first");
 	load(c, BPF_W, R1, R7, CF(n_v6));
 	when_is(c, BPF_JLE, R1, 1, first);
 	for (size_t i = 0; i < NET_V6_MAX; i++) {
@@ -340,6 +363,7 @@ static void check_peer4(struct code *c, unsigned refused)
 {
 	unsigned ok = label(c), verdict = label(c);
 
+	rule(c, "--connect-deny, --connect-allow");
 	unless_flag(c, NET_PEERS, ok);
 	for (size_t i = 0; i < NET_PEER4_MAX; i++) {
 		load(c, BPF_W, R0, R7, CF(peer4[i].deny));
@@ -365,6 +389,7 @@ static void check_peer6(struct code *c, unsigned refused)
 {
 	unsigned ok = label(c), verdict = label(c);
 
+	rule(c, "--connect-deny, --connect-allow");
 	unless_flag(c, NET_PEERS, ok);
 	for (size_t i = 0; i < NET_PEER6_MAX; i++) {
 		load(c, BPF_W, R0, R7, CF(peer6[i].deny));
@@ -408,19 +433,19 @@ static void compile_create(struct code *c)
 	when_is(c, BPF_JEQ, R8, AF_INET6, v6);
 	unless_flag(c, NET_V4, NO_FAMILY);
 	go(c, family_known);
-	here(c, v6);
+	part(c, v6, "IPv6");
 	unless_flag(c, NET_V6, NO_FAMILY);
-	here(c, family_known);
+	part(c, family_known, "which protocol?");
 	load(c, BPF_W, R1, R6, offsetof(struct bpf_sock, type));
 	when_is(c, BPF_JEQ, R1, SOCK_RAW, raw);
 	for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++)
 		when_is(c, BPF_JEQ, R9, protocols[i], ALLOW);
 	go(c, NO_PROTOCOL);
-	here(c, raw);
+	part(c, raw, "raw: ICMP, with raw_icmp");
 	unless_flag(c, NET_RAW_ICMP, DENIED);
 	when_is(c, BPF_JEQ, R9, IPPROTO_ICMPV6, ALLOW);
 	when_is(c, BPF_JNE, R9, IPPROTO_ICMP, DENIED);
-	here(c, ALLOW);
+	part(c, ALLOW, "allowed");
 	leave(c, PASS);
 	end(c, 0);
 }
@@ -430,6 +455,7 @@ static void compile_create(struct code *c)
 /* The verifier knows from `and` and `or` that it is 1 or 3. */
 static void leave_bind(struct code *c)
 {
+	rule(c, "allowed; a port below 1024, too, if the guest may");
 	here(c, ALLOW);
 	load(c, BPF_W, R0, R7, CF(flags));
 	alu_is(c, BPF_AND, R0, NET_LOW_PORTS);
@@ -445,6 +471,7 @@ static void put_mark(struct code *c)
 {
 	unsigned none = label(c);
 
+	rule(c, "remember it with the socket");
 	map(c, R1, NET_MAP_MARKS);
 	load(c, BPF_DW, R2, R6, SA(sk));
 	move(c, R3, FP);
@@ -463,6 +490,7 @@ static void put_mark(struct code *c)
 /* The mark on the stack: kind in r1, the rest zero but for the port. */
 static void begin_mark(struct code *c)
 {
+	rule(c, "a mark: what the program asked for");
 	store(c, BPF_W, FP, MARK_AT, R1);
 	set(c, R1, 0);
 	for (int w = 4; w < (int)sizeof(struct net_mark); w += 4)
@@ -478,6 +506,7 @@ static void move_port(struct code *c)
 {
 	unsigned any = label(c), done = label(c);
 
+	rule(c, "another port: below 1024 stays below, else the kernel picks one");
 	if_flag(c, NET_LOW_PORTS, any);
 	load(c, BPF_W, R1, R6, SA(user_port));
 	swap(c, R1, 16);
@@ -527,6 +556,7 @@ static void look_up_socket(struct code *c, uint32_t tuple_len)
  * there is none, or if this socket is not steered or has no port yet. */
 static void listener4(struct code *c, unsigned none)
 {
+	rule(c, "whom would a packet to this port reach?");
 	unless_steered(c, none);
 	load(c, BPF_W, R2, R6, SA(user_port));
 	when_is(c, BPF_JEQ, R2, 0, none);
@@ -547,6 +577,7 @@ enum { KIND_AT = -4, ADDR_AT = -24 };   /* on the stack: the mark's kind; four w
 
 static void drop_mark(struct code *c)
 {
+	rule(c, "forget what an earlier bind left with the socket");
 	map(c, R1, NET_MAP_MARKS);
 	load(c, BPF_DW, R2, R6, SA(sk));
 	call(c, BPF_FUNC_sk_storage_delete);
@@ -558,6 +589,7 @@ static void leave_wildcard(struct code *c)
 {
 	unsigned not = label(c);
 
+	rule(c, "a UDP wildcard may stay one");
 	if_flag(c, NET_MULTICAST | NET_LATER, ALLOW);
 	unless_flag(c, NET_SEVERAL, not);
 	unless_flag(c, NET_UDP_STEERED, ALLOW);
@@ -595,14 +627,14 @@ static void bind_v4(struct code *c, size_t at)
 	if_multicast4(c, ALLOW);
 	go(c, NO_ADDRESS);
 
-	here(c, loopback);
+	part(c, loopback, "127.0.0.0/8: 127.0.0.1 is the guest's loopback");
 	load(c, BPF_W, R1, R7, CF(loopback));
 	when(c, BPF_JEQ, R9, R1, take);
 	move(c, R9, R1);
 	when_is(c, BPF_JEQ, R8, INADDR_LOOPBACK, take);
 	go(c, NO_ADDRESS);
 
-	here(c, wild);
+	part(c, wild, "0.0.0.0: the first address");
 	load(c, BPF_W, R1, R6, SA(type));
 	when_is(c, BPF_JEQ, R1, SOCK_STREAM, keep);
 	leave_wildcard(c);
@@ -615,12 +647,12 @@ static void bind_v4(struct code *c, size_t at)
 	when_is(c, BPF_JNE, R1, SOCK_STREAM, take);
 	if_flag(c, NET_LATER, moved);
 
-	here(c, take);
+	part(c, take, "an address of its own: is the port free of listeners that would get its packets?");
 	listener4(c, plain);
 	when_is(c, BPF_JEQ, R0, 0, moved);
 	when(c, BPF_JNE, R0, R9, IN_USE);
 
-	here(c, plain);
+	part(c, plain, "bound as it is");
 	store(c, BPF_W, R6, (int)at, R9);
 	unless_steered(c, ALLOW);
 	load(c, BPF_W, R1, FP, (size_t)KIND_AT);
@@ -634,7 +666,7 @@ static void bind_v4(struct code *c, size_t at)
 	drop_mark(c);
 	go(c, ALLOW);
 
-	here(c, moved);
+	part(c, moved, "the host listens on that port: moves to the guest's loopback");
 	load(c, BPF_W, R1, FP, (size_t)KIND_AT);
 	alu_is(c, BPF_OR, R1, MARK_MOVED);
 	begin_mark(c);
@@ -708,6 +740,7 @@ static void listener6(struct code *c, unsigned none)
 {
 	enum { TUPLE6_AT = TUPLE_AT };
 
+	rule(c, "whom would a packet to this port reach?");
 	unless_steered(c, none);
 	load(c, BPF_W, R2, R6, SA(user_port));
 	when_is(c, BPF_JEQ, R2, 0, none);
@@ -741,6 +774,7 @@ static void if_v6only(struct code *c, unsigned l)
 	enum { COPY_AT = TUPLE_AT, BYTE = 19, BYTES = 24 };
 	bool big_endian = htons(1) == 1;
 
+	rule(c, "an IPV6_V6ONLY socket?");
 	move(c, R1, FP);
 	alu_is(c, BPF_ADD, R1, COPY_AT);
 	set(c, R2, BYTES);
@@ -773,12 +807,12 @@ static void compile_bind6(struct code *c)
 	if_multicast6(c, ALLOW);
 	go(c, NO_ADDRESS);
 
-	here(c, one);
+	part(c, one, "::1 is the guest's loopback");
 	unless_flag(c, NET_LOOPBACK6, NO_ADDRESS);
 	copy6(c, FP, ADDR_AT, R7, CF(loopback6));
 	go(c, take);
 
-	here(c, wild);
+	part(c, wild, "::: the first address");
 	load(c, BPF_W, R1, R6, SA(type));
 	when_is(c, BPF_JEQ, R1, SOCK_STREAM, tcp);
 	leave_wildcard(c);
@@ -790,7 +824,7 @@ static void compile_bind6(struct code *c)
 	set(c, R1, MARK_DUAL);
 	store(c, BPF_W, FP, KIND_AT, R1);
 	go(c, as_v4);
-	here(c, v6_alone);
+	part(c, v6_alone, "V6ONLY, or no IPv4: the first IPv6 address");
 	copy6(c, FP, ADDR_AT, R7, CF(v6[0].addr));
 	set(c, R1, MARK_WILD);
 	store(c, BPF_W, FP, KIND_AT, R1);
@@ -798,12 +832,12 @@ static void compile_bind6(struct code *c)
 	when_is(c, BPF_JNE, R1, SOCK_STREAM, take);
 	if_flag(c, NET_LATER, moved);
 
-	here(c, take);
+	part(c, take, "an address of its own: is the port free of listeners that would get its packets?");
 	listener6(c, plain);
 	when_is(c, BPF_JEQ, R0, 0, moved);
 	when_is(c, BPF_JNE, R3, 0, IN_USE);
 
-	here(c, plain);
+	part(c, plain, "bound as it is");
 	copy6(c, R6, (int)SA(user_ip6), FP, ADDR_AT);
 	unless_steered(c, ALLOW);
 	load(c, BPF_W, R1, FP, (size_t)KIND_AT);
@@ -815,7 +849,7 @@ static void compile_bind6(struct code *c)
 	drop_mark(c);
 	go(c, ALLOW);
 
-	here(c, moved);
+	part(c, moved, "the host listens on that port: moves to the guest's loopback");
 	if_flag(c, NET_LOOPBACK6, found);
 	go(c, plain);                   /* nowhere to move to: the kernel says what it thinks of it */
 	here(c, found);
@@ -828,12 +862,12 @@ static void compile_bind6(struct code *c)
 	move_port(c);
 	go(c, ALLOW);
 
-	here(c, mapped);
+	part(c, mapped, "::ffff:a.b.c.d");
 	unless_flag(c, NET_V4, NO_ADDRESS);
 	load(c, BPF_W, R9, R6, SA(user_ip6[3]));
 	set(c, R1, MARK_MAPPED);
 	store(c, BPF_W, FP, KIND_AT, R1);
-	here(c, as_v4);
+	part(c, as_v4, "as IPv4's bind");
 	bind_v4(c, SA(user_ip6[3]));
 	leave_bind(c);
 }
@@ -847,6 +881,7 @@ enum { SOCKADDR_AT = -72 };             /* on the stack: what bpf_bind gets */
  * after sendto): the kernel chooses, and the egress filter judges. */
 static void bind_source4(struct code *c, bool mapped)
 {
+	rule(c, "this becomes the socket's source");
 	if (mapped) {
 		put_mapped(c, FP, SOCKADDR_AT + 8, R0);
 		set(c, R1, AF_INET6);
@@ -875,6 +910,7 @@ static void if_bound4(struct code *c, bool mapped, unsigned l)
 {
 	unsigned unbound = label(c);
 
+	rule(c, "has the socket a source already?");
 	load(c, BPF_DW, R1, R6, SA(sk));
 	load(c, BPF_W, R2, R1, offsetof(struct bpf_sock, src_port));
 	when_is(c, BPF_JNE, R2, 0, l);
@@ -891,6 +927,7 @@ static void udp_loopback4(struct code *c, size_t at)
 {
 	unsigned done = label(c), somebody = label(c);
 
+	rule(c, "UDP: nobody there? Then the server on the one address is meant");
 	if_flag(c, NET_SEVERAL | NET_MULTICAST | NET_LATER | NET_LOOPBACK_HOST, done);
 	load(c, BPF_W, R1, R6, SA(type));
 	when_is(c, BPF_JNE, R1, SOCK_DGRAM, done);
@@ -947,17 +984,17 @@ static void peer_v4(struct code *c, size_t at, unsigned loopback)
 	if_own4(c, own);
 	if_flag(c, NET_MULTICAST, multicast);
 	if_multicast4(c, DENIED);
-	here(c, multicast);
+	part(c, multicast, "neither its own nor the loopback");
 	load(c, BPF_W, R4, R6, SA(user_port));
 	check_peer4(c, DENIED);
 	go(c, own);
 
-	here(c, local);
+	part(c, local, "127.0.0.0/8");
 	unless_flag(c, NET_LOOPBACK_HOST, remap);
 	alu_is(c, BPF_RSH, R8, 8);
 	when_is(c, BPF_JNE, R8, INADDR_LOOPBACK >> 8, DENIED);
 	go(c, not);
-	here(c, remap);
+	part(c, remap, "0.0.0.0, 127.0.0.1: the guest's loopback");
 	load(c, BPF_W, R9, R7, CF(loopback));
 	store(c, BPF_W, R6, (int)at, R9);
 	udp_loopback4(c, at);
@@ -974,7 +1011,7 @@ static void connect_v4(struct code *c, size_t at, bool mapped)
 	if_bound4(c, mapped, done);
 	source4(c);
 	go(c, bind);
-	here(c, loopback);
+	part(c, loopback, "from the loopback");
 	if_bound4(c, mapped, done);
 	load(c, BPF_W, R0, R7, CF(loopback));
 	here(c, bind);
@@ -995,6 +1032,7 @@ static void compile_connect4(struct code *c)
 /* r0 = the mark of the context's socket; to `none` if UDP isn't steered or it has none. */
 static void steered_mark(struct code *c, unsigned none)
 {
+	rule(c, "what a steered UDP socket's program asked for");
 	unless_flag(c, NET_UDP_STEERED, none);
 	map(c, R1, NET_MAP_MARKS);
 	load(c, BPF_DW, R2, R6, SA(sk));
@@ -1025,7 +1063,7 @@ static void compile_sendmsg4(struct code *c)
 	here(c, loopback);
 	load(c, BPF_W, R8, R6, SA(msg_src_ip4));
 	when_is(c, BPF_JNE, R8, 0, given);
-	here(c, choose);
+	part(c, choose, "no source asked for: chosen");
 	load(c, BPF_W, R1, R7, CF(loopback));
 	when(c, BPF_JEQ, R9, R1, is_loopback);
 	if_flag(c, NET_LOOPBACK_HOST, wild);    /* any of the host's 127.0.0.x */
@@ -1038,26 +1076,26 @@ static void compile_sendmsg4(struct code *c)
 	when_is(c, BPF_JEQ, R1, 127, is_loopback);
 	source4(c);
 	go(c, put_it);
-	here(c, is_loopback);
+	part(c, is_loopback, "from the loopback");
 	load(c, BPF_W, R0, R7, CF(loopback));
 	here(c, put_it);
 	store(c, BPF_W, R6, (int)SA(msg_src_ip4), R0);
 	here(c, done);
 	leave(c, PASS);
 
-	here(c, given);
+	part(c, given, "a source asked for (IP_PKTINFO), or bound to");
 	load(c, BPF_W, R1, R7, CF(loopback));
 	when(c, BPF_JEQ, R8, R1, stand_in);
 	load(c, BPF_W, R1, R7, CF(v4[0].addr));
 	when(c, BPF_JNE, R8, R1, true_source);
-	here(c, stand_in);
+	part(c, stand_in, "what a steered wildcard is bound to?");
 	steered_mark(c, true_source);
 	when_is(c, BPF_JSET, R1, MARK_WILD, choose);
 	alu_is(c, BPF_AND, R1, MARK_MOVED);
 	when_is(c, BPF_JEQ, R1, 0, true_source);
 	load(c, BPF_W, R0, R0, offsetof(struct net_mark, ip4));
 	go(c, put_it);
-	here(c, true_source);
+	part(c, true_source, "the loopback's, or on the list");
 	swap(c, R8, 32);
 	move(c, R1, R8);
 	alu_is(c, BPF_RSH, R1, 24);
@@ -1070,6 +1108,7 @@ static void compile_sendmsg4(struct code *c)
 /* The four words at SOCKADDR_AT + 8 become the socket's source. */
 static void bind_source6(struct code *c)
 {
+	rule(c, "this becomes the socket's source");
 	set(c, R1, AF_INET6);
 	store(c, BPF_H, FP, SOCKADDR_AT, R1);
 	set(c, R1, 0);
@@ -1088,6 +1127,7 @@ static void if_bound6(struct code *c, unsigned l)
 {
 	unsigned unbound = label(c);
 
+	rule(c, "has the socket a source already?");
 	load(c, BPF_DW, R1, R6, SA(sk));
 	load(c, BPF_W, R2, R1, offsetof(struct bpf_sock, src_port));
 	when_is(c, BPF_JNE, R2, 0, l);
@@ -1134,10 +1174,10 @@ static void compile_connect6(struct code *c)
 	source6(c, SOCKADDR_AT + 8);
 	here(c, bind);
 	bind_source6(c);
-	here(c, ALLOW);
+	part(c, ALLOW, "allowed");
 	leave(c, PASS);
 
-	here(c, one);
+	part(c, one, "::, ::1: the guest's loopback, else its 127.0.0.1");
 	unless_flag(c, NET_LOOPBACK6, no_own);
 	copy6(c, R6, (int)SA(user_ip6), R7, CF(loopback6));
 	if_bound6(c, ALLOW);
@@ -1148,7 +1188,7 @@ static void compile_connect6(struct code *c)
 	load(c, BPF_W, R9, R7, CF(loopback));
 	put_mapped(c, R6, (int)SA(user_ip6), R9);
 	go(c, v4);
-	here(c, mapped);
+	part(c, mapped, "::ffff:a.b.c.d");
 	unless_flag(c, NET_V4, DENIED);
 	load(c, BPF_W, R9, R6, SA(user_ip6[3]));
 	here(c, v4);
@@ -1170,12 +1210,12 @@ static void compile_sendmsg6(struct code *c)
 	peer_v6(c);
 	source6(c, ADDR_AT);
 	go(c, check);
-	here(c, one);
+	part(c, one, "::, ::1: the guest's loopback");
 	unless_flag(c, NET_LOOPBACK6, DENIED);
 	copy6(c, R6, (int)SA(user_ip6), R7, CF(loopback6));
 	copy6(c, FP, ADDR_AT, R7, CF(loopback6));
 
-	here(c, check);
+	part(c, check, "a source asked for?");
 	load(c, BPF_W, R9, R6, SA(msg_src_ip6[0]));
 	load(c, BPF_W, R1, R6, SA(msg_src_ip6[1]));
 	load(c, BPF_W, R8, R6, SA(msg_src_ip6[2]));
@@ -1191,7 +1231,7 @@ static void compile_sendmsg6(struct code *c)
 	when_is(c, BPF_JNE, R9, 0, given);
 	when_is(c, BPF_JEQ, R8, 0, put_it);
 	when_is(c, BPF_JEQ, R8, 1, own_loopback);
-	here(c, given);
+	part(c, given, "it is");
 	steered_mark(c, true_source);
 	when_is(c, BPF_JSET, R1, MARK_WILD, stand_in);
 	alu_is(c, BPF_AND, R1, MARK_MOVED);
@@ -1201,23 +1241,24 @@ static void compile_sendmsg6(struct code *c)
 	here(c, moved);
 	copy6(c, R6, (int)SA(msg_src_ip6), R0, offsetof(struct net_mark, ip6));
 	go(c, ALLOW);
-	here(c, stand_in);                      /* bound to the first address, a mapped one, or the loopback */
+	/* bound to the first address, a mapped one, or the loopback */
+	part(c, stand_in, "what a steered wildcard is bound to?");
 	when_is(c, BPF_JEQ, R9, 0, put_it);
 	if_loopback6(c, put_it);
 	load(c, BPF_DW, R1, R7, CF(v6[0].net));
 	when(c, BPF_JNE, R9, R1, true_source);
 	load(c, BPF_DW, R1, R7, CF(v6[0].lo));
 	when(c, BPF_JEQ, R8, R1, put_it);
-	here(c, true_source);
+	part(c, true_source, "on the list, or the loopback");
 	if_own6(c, ALLOW);
 	if_loopback6(c, ALLOW);
 	go(c, DENIED);
-	here(c, own_loopback);
+	part(c, own_loopback, "::1");
 	unless_flag(c, NET_LOOPBACK6, DENIED);
 	copy6(c, FP, ADDR_AT, R7, CF(loopback6));
-	here(c, put_it);
+	part(c, put_it, "from the chosen one");
 	copy6(c, R6, (int)SA(msg_src_ip6), FP, ADDR_AT);
-	here(c, ALLOW);
+	part(c, ALLOW, "allowed");
 	leave(c, PASS);
 	end(c, COUNT(denied_connects));
 }
@@ -1247,7 +1288,7 @@ static void compile_peername4(struct code *c)
 	load(c, BPF_W, R1, R0, offsetof(struct net_mark, kind));
 	alu_is(c, BPF_AND, R1, MARK_LOOPBACK_PEER);
 	when_is(c, BPF_JEQ, R1, 0, out);
-	here(c, loopback);
+	part(c, loopback, "the guest's loopback is shown as 127.0.0.1");
 	set(c, R1, htonl(INADDR_LOOPBACK));
 	store(c, BPF_W, R6, (int)SA(user_ip4), R1);
 	here(c, out);
@@ -1259,6 +1300,7 @@ static void show_loopback6(struct code *c)
 {
 	unsigned out = label(c), one = label(c), special = label(c), mapped = label(c);
 
+	rule(c, "the guest's loopbacks are shown as ::1 and ::ffff:127.0.0.1");
 	load6(c);
 	if_loopback6(c, one);
 	if_special6(c, special, special, mapped);
@@ -1290,6 +1332,7 @@ static void compile_peername6(struct code *c)
 /* r8 = the mark of the context's socket; to `none` if it has none or is connected (then its name is true). */
 static void own_mark(struct code *c, unsigned none)
 {
+	rule(c, "what the socket's program asked for, unless the socket is connected");
 	load(c, BPF_DW, R2, R6, SA(sk));
 	load(c, BPF_W, R1, R2, offsetof(struct bpf_sock, dst_port));
 	when_is(c, BPF_JNE, R1, 0, none);
@@ -1318,13 +1361,13 @@ static void compile_sockname4(struct code *c)
 	own_mark(c, loopback);
 	show_port(c, moved);
 	go(c, address);
-	here(c, moved);
+	part(c, moved, "the port, and the address, that were asked for");
 	load(c, BPF_H, R1, R8, offsetof(struct net_mark, port));
 	swap(c, R1, 16);
 	store(c, BPF_W, R6, (int)SA(user_port), R1);
 	load(c, BPF_W, R1, R8, offsetof(struct net_mark, ip4));
 	store(c, BPF_W, R6, (int)SA(user_ip4), R1);
-	here(c, address);
+	part(c, address, "a wildcard is shown as one, if there are several addresses");
 	alu_is(c, BPF_AND, R9, MARK_WILD);
 	when_is(c, BPF_JEQ, R9, 0, loopback);
 	if_flag(c, NET_SEVERAL | NET_LATER, wild);
@@ -1333,7 +1376,7 @@ static void compile_sockname4(struct code *c)
 	set(c, R1, 0);
 	store(c, BPF_W, R6, (int)SA(user_ip4), R1);
 	go(c, out);
-	here(c, loopback);
+	part(c, loopback, "the guest's loopback is shown as 127.0.0.1");
 	load(c, BPF_W, R9, R6, SA(user_ip4));
 	load(c, BPF_W, R1, R7, CF(loopback));
 	when(c, BPF_JNE, R9, R1, out);
@@ -1352,7 +1395,7 @@ static void compile_sockname6(struct code *c)
 	own_mark(c, loopback);
 	show_port(c, moved);
 	go(c, address);
-	here(c, moved);
+	part(c, moved, "the port, and the address, that were asked for");
 	load(c, BPF_H, R1, R8, offsetof(struct net_mark, port));
 	swap(c, R1, 16);
 	store(c, BPF_W, R6, (int)SA(user_port), R1);
@@ -1362,7 +1405,7 @@ static void compile_sockname6(struct code *c)
 	here(c, mapped);
 	load(c, BPF_W, R1, R8, offsetof(struct net_mark, ip4));
 	store(c, BPF_W, R6, (int)SA(user_ip6[3]), R1);
-	here(c, address);
+	part(c, address, "a wildcard is shown as one, if there are several addresses");
 	move(c, R1, R9);
 	alu_is(c, BPF_AND, R1, MARK_WILD);
 	when_is(c, BPF_JEQ, R1, 0, loopback);
@@ -1387,6 +1430,7 @@ static void compile_sockname6(struct code *c)
 /* Counts and lets it pass; `family` 0 is IPv4. */
 static void count_packet(struct code *c, size_t bytes, size_t packets, size_t family)
 {
+	rule(c, "count it and let it pass");
 	storage(c, NET_MAP_COUNTERS);
 	load(c, BPF_W, R2, R6, offsetof(struct __sk_buff, len));
 	load(c, BPF_DW, R1, R0, bytes + 8 * family);
@@ -1401,6 +1445,7 @@ static void count_packet(struct code *c, size_t bytes, size_t packets, size_t fa
 /* r4 = the packet, known to hold `len` bytes. */
 static void packet(struct code *c, int len)
 {
+	rule(c, "the whole header is there?");
 	load(c, BPF_W, R4, R6, offsetof(struct __sk_buff, data));
 	load(c, BPF_W, R3, R6, offsetof(struct __sk_buff, data_end));
 	move(c, R1, R4);
@@ -1422,6 +1467,7 @@ static void unless_raw(struct code *c, int icmp, unsigned l)
 {
 	unsigned raw = label(c), look = label(c);
 
+	rule(c, "a raw socket, which no connect or sendmsg hook has seen?");
 	when_is(c, BPF_JEQ, R4, icmp, raw);
 	when_is(c, BPF_JNE, R4, IPPROTO_TCP, look);
 	unless_flag(c, NET_PEERS, l);
@@ -1456,7 +1502,7 @@ static void compile_egress(struct code *c)
 	if_own4(c, own4);
 	load(c, BPF_W, R1, R7, CF(loopback));
 	when(c, BPF_JNE, R9, R1, DENIED);
-	here(c, own4);
+	part(c, own4, "the source is its own; the destination");
 	load(c, BPF_W, R9, R4, 16);
 	move(c, R8, R9);
 	swap(c, R8, 32);
@@ -1464,7 +1510,7 @@ static void compile_egress(struct code *c)
 	if_flag(c, NET_MULTICAST, dst4);
 	set(c, R1, 0xe0000000);
 	when(c, BPF_JGE, R8, R1, DENIED);
-	here(c, dst4);
+	part(c, dst4, "it may go there; a raw socket's packets, only to allowed peers");
 	unless_raw(c, IPPROTO_ICMP, pass4);
 	if_own4(c, pass4);
 	load(c, BPF_W, R1, R7, CF(loopback));
@@ -1476,18 +1522,18 @@ static void compile_egress(struct code *c)
 	here(c, pass4);
 	count_packet(c, COUNT(tx_bytes), COUNT(tx_packets), 0);
 
-	here(c, v6);
+	part(c, v6, "IPv6: the source");
 	packet(c, 40);
 	packet6(c, 8);
 	if_own6(c, own6);
 	if_loopback6(c, own6);
 	go(c, DENIED);
-	here(c, own6);
+	part(c, own6, "the source is its own; the destination");
 	packet6(c, 24);
 	load(c, BPF_B, R4, R4, 6);
 	if_flag(c, NET_MULTICAST, dst6);
 	if_multicast6(c, DENIED);
-	here(c, dst6);
+	part(c, dst6, "it may go there; a raw socket's packets, only to allowed peers");
 	unless_raw(c, IPPROTO_ICMPV6, pass6);
 	if_own6(c, pass6);
 	if_loopback6(c, pass6);
@@ -1496,7 +1542,7 @@ static void compile_egress(struct code *c)
 	here(c, pass6);
 	count_packet(c, COUNT(tx_bytes), COUNT(tx_packets), 1);
 
-	here(c, DENIED);
+	part(c, DENIED, "dropped, and counted: EPERM for the sender");
 	count(c, COUNT(dropped));
 	leave(c, REFUSE);
 }
@@ -1524,14 +1570,14 @@ static void compile_ingress(struct code *c)
 	here(c, pass4);
 	count_packet(c, COUNT(rx_bytes), COUNT(rx_packets), 0);
 
-	here(c, v6);
+	part(c, v6, "IPv6: the destination");
 	packet(c, 40);
 	packet6(c, 24);
 	if_own6(c, pass6);
 	if_loopback6(c, pass6);
 	unless_flag(c, NET_MULTICAST, DENIED);
 	if_multicast6(c, pass6);
-	here(c, DENIED);
+	part(c, DENIED, "dropped, and counted");
 	count(c, COUNT(dropped));
 	leave(c, REFUSE);
 	here(c, pass6);
@@ -1551,6 +1597,7 @@ static void add_to_table(struct code *c, int slot)
 {
 	unsigned done = label(c);
 
+	rule(c, "into the table of listeners");
 	for (int i = 0; i < SLOTS; i++) {
 		set(c, R1, (uint32_t)(slot + i));
 		store(c, BPF_B, FP, KEY(slot), R1);
@@ -1580,7 +1627,7 @@ static void compile_listen(struct code *c)
 	load(c, BPF_W, R2, R1, SO(op));         /* first: this runs several times a connection */
 	when_is(c, BPF_JEQ, R2, BPF_SOCK_OPS_TCP_LISTEN_CB, fill);
 	leave(c, PASS);
-	here(c, fill);
+	part(c, fill, "a socket begins to listen: {guest, port, TCP} is the key");
 	begin(c, PASS);
 	load(c, BPF_DW, R1, R7, CF(guest));
 	store(c, BPF_DW, FP, KEY(guest), R1);
@@ -1600,7 +1647,7 @@ static void compile_listen(struct code *c)
 	call(c, BPF_FUNC_sk_storage_get);
 	when_is(c, BPF_JNE, R0, 0, marked);
 
-	here(c, unmarked);
+	part(c, unmarked, "as it was asked for: its own address goes before a wildcard");
 	unless_flag(c, NET_SEVERAL, out);
 	load(c, BPF_W, R1, R6, SO(family));
 	when_is(c, BPF_JEQ, R1, AF_INET6, v6);
@@ -1608,13 +1655,13 @@ static void compile_listen(struct code *c)
 	when_is(c, BPF_JEQ, R9, 0, out);        /* listen() without bind(): the kernel's own wildcard */
 	put_mapped(c, FP, KEY(addr), R9);
 	go(c, exact);
-	here(c, v6);
+	part(c, v6, "IPv6");
 	copy6(c, FP, KEY(addr), R6, SO(local_ip6));
 	load(c, BPF_DW, R1, FP, (size_t)KEY(addr));
 	load(c, BPF_DW, R2, FP, (size_t)KEY(addr) + 8);
 	alu(c, BPF_OR, R1, R2);
 	when_is(c, BPF_JEQ, R1, 0, out);
-	here(c, exact);
+	part(c, exact, "under this very address");
 	add_to_table(c, SLOT_EXACT);
 	go(c, out);
 
@@ -1624,7 +1671,7 @@ static void compile_listen(struct code *c)
 	when_is(c, BPF_JSET, R9, MARK_MOVED, moved6);
 	when_is(c, BPF_JSET, R9, MARK_WILD, wild);
 	go(c, unmarked);
-	here(c, moved6);
+	part(c, moved6, "moved: under the port and address it should have");
 	load(c, BPF_H, R1, R8, offsetof(struct net_mark, port));
 	store(c, BPF_H, FP, KEY(port), R1);
 	when_is(c, BPF_JSET, R9, MARK_WILD, wild);
@@ -1635,7 +1682,7 @@ static void compile_listen(struct code *c)
 	put_mapped(c, FP, KEY(addr), R9);
 	go(c, exact);
 
-	here(c, wild);
+	part(c, wild, "a wildcard: for its family, dual stack for both");
 	when_is(c, BPF_JSET, R9, MARK_MAPPED, v4_only);
 	load(c, BPF_W, R1, R6, SO(family));
 	when_is(c, BPF_JNE, R1, AF_INET6, v4_only);
@@ -1655,6 +1702,7 @@ static void try_slot(struct code *c, int slot, unsigned l)
 {
 	unsigned none = label(c);
 
+	rule(c, "a listener of the guest's in the table, that takes it?");
 	set(c, R1, (uint32_t)slot);
 	store(c, BPF_B, FP, KEY(slot), R1);
 	map(c, R1, NET_MAP_STEER);
@@ -1692,9 +1740,9 @@ static void compile_lookup(struct code *c)
 	load(c, BPF_W, R9, R6, SL(local_ip4));
 	put_mapped(c, FP, PREFIX_AT + 4, R9);
 	go(c, known);
-	here(c, v6);
+	part(c, v6, "IPv6");
 	copy6(c, FP, PREFIX_AT + 4, R6, SL(local_ip6));
-	here(c, known);
+	part(c, known, "whose address is it?");
 	map(c, R1, NET_MAP_GUESTS);
 	move(c, R2, FP);
 	alu_is(c, BPF_ADD, R2, PREFIX_AT);
@@ -1704,7 +1752,7 @@ static void compile_lookup(struct code *c)
 	when_is(c, BPF_JSLT, R1, 0, has_udp);   /* NET_OWNER_UDP; else every datagram would be looked for in vain */
 	load(c, BPF_W, R2, R6, SL(protocol));
 	when_is(c, BPF_JEQ, R2, IPPROTO_UDP, out);
-	here(c, has_udp);
+	part(c, has_udp, "its listener of this very address");
 	put(c, BPF_ALU64 | BPF_LSH | BPF_K, R1, 0, 0, 1);
 	put(c, BPF_ALU64 | BPF_RSH | BPF_K, R1, 0, 0, 1);
 	store(c, BPF_DW, FP, KEY(guest), R1);
@@ -1717,7 +1765,7 @@ static void compile_lookup(struct code *c)
 	store(c, BPF_B, FP, KEY(protocol), R1);
 	for (int i = 0; i < SLOTS; i++)
 		try_slot(c, SLOT_EXACT + i, out);
-	here(c, no_exact);
+	part(c, no_exact, "its listener of a wildcard");
 	set(c, R1, 0);
 	for (int w = 0; w < 16; w += 4)
 		store(c, BPF_W, FP, KEY(addr) + w, R1);
@@ -1728,7 +1776,7 @@ static void compile_lookup(struct code *c)
 	here(c, wild6);
 	for (int i = 0; i < SLOTS; i++)
 		try_slot(c, SLOT_V6 + i, out);
-	here(c, out);
+	part(c, out, "what the kernel finds");
 	leave(c, SK_PASS);
 }
 
@@ -1754,7 +1802,7 @@ const struct net_hook_kind netprog_hook[NET_HOOKS] = {
 	[NET_LOOKUP] = { "lookup", "5.9", BPF_PROG_TYPE_SK_LOOKUP, BPF_SK_LOOKUP },
 };
 
-size_t netprog_compile(enum net_hook hook, bool errnos, struct bpf_insn *out)
+size_t netprog_compile(enum net_hook hook, bool errnos, struct bpf_insn *out, const char **rule_at)
 {
 	static void (*const compile[NET_HOOKS])(struct code *) = {
 		[NET_CREATE] = compile_create,
@@ -1767,7 +1815,7 @@ size_t netprog_compile(enum net_hook hook, bool errnos, struct bpf_insn *out)
 		[NET_EGRESS] = compile_egress, [NET_INGRESS] = compile_ingress,
 		[NET_LISTEN] = compile_listen, [NET_LOOKUP] = compile_lookup,
 	};
-	struct code c = { .insn = out, .n_label = FIRST_FREE, .errnos = errnos };
+	struct code c = { .insn = out, .n_label = FIRST_FREE, .errnos = errnos, .rule = rule_at };
 
 	compile[hook](&c);
 	return link_jumps(&c);

@@ -876,6 +876,8 @@ static void explain(const struct plan *p)
 	explain_steps(p, "init", init_steps, sizeof(init_steps) / sizeof(init_steps[0]));
 	if (brokered(p))
 		printf("%-10s  %s\n", "broker", "answer the guest's notified calls, once there is one  [Linux 5.9]");
+	if (p->control.verbose && p->net.mode == IP_LIST)
+		netshow_programs(stdout, &p->net);
 }
 
 static void check_helper(const struct plan *p)

@@ -625,8 +625,12 @@ extern const struct net_hook_kind netprog_hook[NET_HOOKS];
 struct bpf_insn;
 enum { NETPROG_ROOM = 2048 };
 /* Pure: one program. A load of a map has its enum net_map in imm. errnos: refuse with the fitting errno (Linux
- * 6.1) instead of EPERM. The number of instructions. */
-size_t netprog_compile(enum net_hook hook, bool errnos, struct bpf_insn *out);
+ * 6.1) instead of EPERM. The number of instructions. rule_at: NULL, or NETPROG_ROOM pointers that are NULL; where a
+ * rule begins it is put in words. */
+size_t netprog_compile(enum net_hook hook, bool errnos, struct bpf_insn *out, const char **rule_at);
+
+/* ---- netshow.c: the same for people (--explain -v) ---- */
+void netshow_programs(FILE *out, const struct net *n);  /* those that a guest with these addresses gets */
 
 /* ---- netview.c: a network namespace that only shows (--hide net with --ip ADDR) ---- */
 void netview_apply(const struct plan *p);       /* builder, still in the host's network namespace: makes it and enters it */

@@ -110,7 +110,7 @@ static uint64_t fetch(unsigned size, uint64_t at)
 static uint64_t run(enum net_hook h, void *context, const uint8_t *packet_at, size_t len)
 {
 	static struct bpf_insn code[NETPROG_ROOM];
-	size_t n = netprog_compile(h, true, code), steps = 0;
+	size_t n = netprog_compile(h, true, code, NULL), steps = 0;
 	uint8_t stack[512] = { 0 };
 	uint64_t r[11] = { [1] = (uintptr_t)context, [10] = (uintptr_t)stack + sizeof(stack) };
 
@@ -347,7 +347,7 @@ static void shapes(void)
 
 	for (size_t h = 0; h < NET_HOOKS; h++)
 		for (int errnos = 0; errnos < 2; errnos++) {
-			size_t n = netprog_compile((enum net_hook)h, errnos, code);
+			size_t n = netprog_compile((enum net_hook)h, errnos, code, NULL);
 
 			fits &= n > 4 && n < NETPROG_ROOM;
 			for (size_t i = 0; i < n; i++) {
