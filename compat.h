@@ -58,6 +58,9 @@
 #ifndef __NR_mount_setattr
 #define __NR_mount_setattr 442                  /* 5.12 */
 #endif
+#ifndef __NR_listmount
+#define __NR_listmount 458                      /* 6.8 */
+#endif
 #ifndef __NR_landlock_create_ruleset
 #define __NR_landlock_create_ruleset 444        /* 5.13, with 445, 446 */
 #define __NR_landlock_add_rule 445
@@ -288,7 +291,7 @@ static inline int sys_fsmount(int fs_fd, unsigned flags, unsigned attr)
 {
 	return (int)syscall(__NR_fsmount, fs_fd, flags, attr);
 }
-/* statx(2), 4.11; stx_mnt_id 5.8. The C library's struct has neither everywhere. */
+/* statx(2), 4.11; stx_mnt_id 5.8, one that is never given out again 6.8. The C library's struct has neither everywhere. */
 struct compat_statx {
 	uint32_t mask, blksize;
 	uint64_t attributes;
@@ -299,6 +302,7 @@ struct compat_statx {
 	uint64_t mnt_id, spare[13];
 };
 #define COMPAT_STATX_MNT_ID 0x1000
+#define COMPAT_STATX_MNT_ID_UNIQUE 0x4000
 static inline int sys_statx(int dir_fd, const char *path, int flags, unsigned mask, struct compat_statx *st)
 {
 	return (int)syscall(__NR_statx, dir_fd, path, flags, mask, st);
@@ -318,6 +322,12 @@ static inline int sys_pidfd_send_signal(int pidfd, int sig)
 static inline int sys_pidfd_getfd(int pidfd, int fd)
 {
 	return (int)syscall(__NR_pidfd_getfd, pidfd, fd, 0);
+}
+/* listmount(2), 6.8: the ids of the mounts below one; how many there were, as far as there was room. */
+static inline ssize_t sys_listmount(uint64_t mnt_id, uint64_t *ids, size_t room)
+{
+	const struct { uint32_t size, spare; uint64_t mnt_id, param; } ask = { sizeof(ask), 0, mnt_id, 0 };
+	return syscall(__NR_listmount, &ask, ids, room, 0);
 }
 static inline int sys_pivot_root(const char *new_root, const char *put_old)
 {

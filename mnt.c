@@ -68,6 +68,18 @@ uint64_t mnt_id(int fd)
 	return st.mnt_id;
 }
 
+/* Asked first, since the table below costs more than 1 us a line. */
+static bool has_below(int fd)
+{
+	struct compat_statx st;
+	uint64_t id;
+
+	if (sys_statx(fd, "", AT_EMPTY_PATH, COMPAT_STATX_MNT_ID_UNIQUE, &st) < 0 ||
+	    !(st.mask & COMPAT_STATX_MNT_ID_UNIQUE))
+		return true;
+	return sys_listmount(st.mnt_id, &id, 1) != 0;
+}
+
 /* proc(5): blank, tab, newline and backslash stand as three octal digits. */
 static void unescape(char *s)
 {
@@ -120,4 +132,37 @@ void mnt_each(bool (*f)(const struct mnt_line *line, void *arg), void *arg)
 	}
 	free(text);
 	fclose(in);
+}
+
+struct below { struct mnt_line *lines; size_t n; };
+
+static bool find_below(const struct mnt_line *line, void *arg)
+{
+	struct below *b = arg;
+	size_t i = 0;
+
+	while (i < b->n && b->lines[i].id != line->parent)
+		i++;
+	if (i == b->n)
+		return true;
+	b->lines = xrealloc_array(b->lines, b->n + 1, sizeof(*b->lines));
+	b->lines[b->n] = *line;
+	b->lines[b->n].path = xstrdup(line->path);
+	b->lines[b->n++].type = xstrdup(line->type);
+	return true;
+}
+
+struct mnt_line *mnt_below(int fd, size_t *n)
+{
+	struct below b = { .n = 1 };
+
+	*n = 0;
+	if (!has_below(fd))
+		return NULL;
+	b.lines = xmalloc(sizeof(*b.lines));
+	b.lines[0].id = mnt_id(fd);
+	mnt_each(find_below, &b);
+	*n = --b.n;
+	memmove(b.lines, b.lines + 1, b.n * sizeof(*b.lines));
+	return b.lines;
 }

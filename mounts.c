@@ -9,6 +9,10 @@
  * what was found is mounted on by descriptor. The guest's own mounts and everything in /dev, /proc and /sys
  * take no symbolic link at all; another place may have one on its way (/var/run), but not into these.
  *
+ * What the root itself has mounted at such a place would be covered, but still stand in the guest's mount table,
+ * whose readers take it for what is there (Java looks for its limits in the host's cgroup hierarchies). It is taken
+ * out before.
+ *
  * Mount points are never made in a root. They are in the layer of --cow and in tmpfs of the guest's own,
  * where there can't be any before.
  */
@@ -95,12 +99,9 @@ static const char *flag_of(const struct point *pt)
 
 bool mounts_in_own(const char *dst)
 {
-	for (size_t i = 0; i < sizeof(own_mounts) / sizeof(own_mounts[0]); i++) {
-		size_t n = strlen(own_mounts[i]);
-
-		if (strncmp(dst, own_mounts[i], n) == 0 && (dst[n] == '/' || dst[n] == '\0'))
+	for (size_t i = 0; i < sizeof(own_mounts) / sizeof(own_mounts[0]); i++)
+		if (path_is_in(dst, own_mounts[i]))
 			return true;
-	}
 	return false;
 }
 
@@ -163,24 +164,89 @@ static bool make_point(const struct tree *t, const struct point *pt, bool is_dir
 
 /* The guest's root is mounted over our "/", so the kernel's name of something in it is its path in the
  * guest. */
-static bool leads_into_own(int fd)
+static void path_in_guest(int fd, char path[PATH_MAX])
 {
-	char link[64], path[PATH_MAX];
+	char link[64];
 	ssize_t n;
 
 	snprintf(link, sizeof(link), "self/fd/%d", fd);
-	n = readlinkat(host_proc_fd(), link, path, sizeof(path) - 1);
+	n = readlinkat(host_proc_fd(), link, path, PATH_MAX - 1);
 	if (n < 0)
 		die_sys("readlink /proc/%s", link);
 	path[n] = '\0';
+}
+
+static bool leads_into_own(int fd)
+{
+	char path[PATH_MAX];
+
+	path_in_guest(fd, path);
 	return mounts_in_own(path);
 }
 
+/* ---- what came along mounted in the root ---- */
+
+/* With it goes what is mounted in it. */
+static void forget(struct tree *t, struct mnt_line *gone)
+{
+	free(gone->path);
+	gone->path = NULL;
+	for (struct mnt_line *l = t->below; l < t->below + t->n_below; l++)
+		if (l->path && l->parent == gone->id)
+			forget(t, l);
+}
+
+/* To a place that goes with the host's tree. An unmount would wait for an RCU grace period, each time. */
+static void take_out(struct tree *t, struct mnt_line *line, int fd)
+{
+	if (mnt_attach(fd, t->blank_fd, "away") < 0 && mnt_attach(fd, t->blank_fd, "away-file") < 0)
+		die_sys("leave what is mounted on %s out of the guest", quote(line->path));
+	forget(t, line);
+}
+
+/* Whether there was anything mounted on the place or below it. */
+static bool clear_place(struct tree *t, const char *place)
+{
+	bool found = false;
+
+	for (;; found = true) {
+		struct mnt_line *top = NULL;
+
+		/* The shortest path is above the others; of those on the same place the last lies on top. */
+		for (struct mnt_line *l = t->below; l < t->below + t->n_below; l++)
+			if (l->path && path_is_in(l->path, place) && (!top || strlen(l->path) <= strlen(top->path)))
+				top = l;
+		if (!top)
+			return found;
+		_cleanup_fd_ int fd = mounts_resolve(t, top->path, 0, RESOLVE_NO_SYMLINKS);
+		if (fd >= 0 && mnt_id(fd) == top->id)
+			take_out(t, top, fd);
+		else
+			forget(t, top); /* the root's own mounts hide it */
+	}
+}
+
+/* See drop_procfs in root.c: one elsewhere than on /proc. */
+static void take_procfs_out(struct tree *t)
+{
+	for (struct mnt_line *l = t->below; l < t->below + t->n_below; l++) {
+		if (!l->path || strcmp(l->type, "proc") != 0 || mounts_in_own(l->path))
+			continue;
+		/* A single file of it leads nowhere; what another mount covers can't be reached. */
+		_cleanup_fd_ int fd = mounts_resolve(t, l->path, O_DIRECTORY, RESOLVE_NO_SYMLINKS);
+		if (fd >= 0 && mnt_id(fd) == l->id)
+			take_out(t, l, fd);
+	}
+}
+
+/* ---- mounting ---- */
+
 /* The mount point's descriptor; -1: a default one that the root doesn't have. */
-static int open_point(const struct tree *t, const struct point *pt, bool is_dir)
+static int open_point(struct tree *t, const struct point *pt, bool is_dir)
 {
 	uint64_t flags = is_dir ? O_DIRECTORY : 0;
 	int fd = mounts_resolve(t, pt->dst, flags, resolve_flags(pt));
+	char path[PATH_MAX];
 	struct stat st;
 
 	if (fd < 0 && errno == ENOENT && make_point(t, pt, is_dir))
@@ -200,7 +266,13 @@ static int open_point(const struct tree *t, const struct point *pt, bool is_dir)
 	if (pt->given && !mounts_in_own(pt->dst) && leads_into_own(fd))
 		die("%s %s: in the root this leads into the guest's own /dev, /proc or /sys", flag_of(pt),
 		    quote(pt->dst));
-	return fd;
+	if (!t->n_below)
+		return fd;
+	path_in_guest(fd, path);
+	if (!clear_place(t, path))
+		return fd;
+	close(fd);                      /* of what was mounted there */
+	return open_point(t, pt, is_dir);
 }
 
 static dev_t device_of(int fd)
@@ -341,6 +413,8 @@ void mounts_apply(struct build *b, struct tree *t)
 	struct point *points;
 	size_t n;
 
+	t->below = mnt_below(t->fd, &t->n_below);
+	take_procfs_out(t);
 	mount_resolv(b, t);
 	points = list_points(b, &n);
 	t->own = xrealloc_array(NULL, n, sizeof(*t->own));

@@ -469,26 +469,6 @@ static struct compat_mount_attr root_attr(const struct build *b)
 	return a;
 }
 
-struct below { uint64_t *ids; char **paths, **types; size_t n; };
-
-static bool find_below(const struct mnt_line *line, void *arg)
-{
-	struct below *l = arg;
-	size_t i = 0;
-
-	while (i < l->n && l->ids[i] != line->parent)
-		i++;
-	if (i == l->n)
-		return true;
-	l->ids = xrealloc_array(l->ids, l->n + 1, sizeof(*l->ids));
-	l->paths = xrealloc_array(l->paths, l->n + 1, sizeof(*l->paths));
-	l->types = xrealloc_array(l->types, l->n + 1, sizeof(*l->types));
-	l->ids[l->n] = line->id;
-	l->paths[l->n] = xstrdup(line->path);
-	l->types[l->n++] = xstrdup(line->type);
-	return true;
-}
-
 static void replant(const struct build *b, const struct tree *from, const struct tree *to, const char *path,
 		    const char *type)
 {
@@ -509,15 +489,11 @@ static void replant(const struct build *b, const struct tree *from, const struct
 }
 
 /* A procfs, or something in one: see drop_procfs. */
-static bool is_below_proc(const struct below *l, size_t at)
+static bool is_below_proc(const struct mnt_line *below, size_t n, size_t at)
 {
-	for (size_t i = 1; i < l->n; i++) {
-		size_t n = strlen(l->paths[i]);
-
-		if (strcmp(l->types[i], "proc") == 0 && strncmp(l->paths[at], l->paths[i], n) == 0 &&
-		    (l->paths[at][n] == '/' || l->paths[at][n] == '\0'))
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(below[i].type, "proc") == 0 && path_is_in(below[at].path, below[i].path))
 			return true;
-	}
 	return false;
 }
 
@@ -528,31 +504,28 @@ static void idmap_singly(struct build *b, struct tree *t)
 {
 	struct compat_mount_attr a = root_attr(b);
 	struct tree whole = { .fd = b->trees.root_fd };
-	struct below l = { .n = 0 };
+	struct mnt_line *below;
+	size_t n;
 
 	if (mnt_set(whole.fd, MOUNT_ATTR_NODEV, true) < 0)
 		die_sys("--root %s: set its mounts up", quote(b->plan->root.dir));
 	if (mnt_attach(whole.fd, AT_FDCWD, "/") < 0)
 		die_sys("--root %s: mount it", quote(b->plan->root.dir));
 	t->n_stacked++;
-	l.ids = xmalloc(sizeof(*l.ids));
-	l.paths = xmalloc(sizeof(*l.paths));
-	l.types = xmalloc(sizeof(*l.types));
-	l.ids[l.n++] = mnt_id(whole.fd);
-	mnt_each(find_below, &l);
+	below = mnt_below(whole.fd, &n);
 	t->fd = mnt_clone(whole.fd, "", 0);
 	if (t->fd < 0 || sys_mount_setattr(t->fd, "", AT_EMPTY_PATH, &a) < 0)
 		cannot_idmap(b);
 	if (mnt_attach(t->fd, AT_FDCWD, "/") < 0)
 		die_sys("--root %s: mount it", quote(b->plan->root.dir));
-	for (size_t i = 1; i < l.n; i++)
-		if (!mounts_in_own(l.paths[i]) && !is_below_proc(&l, i))
-			replant(b, &whole, t, l.paths[i], l.types[i]);
+	for (size_t i = 0; i < n; i++)
+		if (!mounts_in_own(below[i].path) && !is_below_proc(below, n, i))
+			replant(b, &whole, t, below[i].path, below[i].type);
 }
 
-/* A read-only tmpfs with the empty file and directory that covers are copies of. Over any directory of the
- * host's tree (in this namespace), rather than over its "/": there it would be in the way when the tree is
- * detached. */
+/* A read-only tmpfs with the empty file and directory that covers are copies of, and places for what mounts.c takes
+ * out of the guest's tree. Over any directory of the host's tree (in this namespace), rather than over its "/": there
+ * it would be in the way when the tree is detached. */
 static void mount_scratch(struct tree *t)
 {
 	static const struct mnt_opt opts[] = { { "mode", "555" }, { "size", "64k" }, { NULL, NULL } };
@@ -561,6 +534,7 @@ static void mount_scratch(struct tree *t)
 
 	if (fd < 0 || mkdirat(fd, "dir", 0555) < 0 || mknodat(fd, "file", S_IFREG | 0444, 0) < 0 ||
 	    mkdirat(fd, "lower", 0700) < 0 || mkdirat(fd, "layer", 0700) < 0 ||
+	    mkdirat(fd, "away", 0700) < 0 || mknodat(fd, "away-file", S_IFREG, 0) < 0 ||
 	    mnt_set(fd, MOUNT_ATTR_RDONLY, false) < 0)
 		die_sys("make the scratch tmpfs");
 	t->blank_fd = fd;
@@ -679,16 +653,16 @@ static bool find_procfs(const struct mnt_line *line, void *arg)
 }
 
 /*
- * A procfs that came along with the tree or with a bind, that of a chroot say, shows the host's processes; and where
- * the guest's root is the host's, the /proc/PID/root of any of them that isn't privileged leads behind the barrier:
- * root need only take that user's id. In a user namespace the root's own are left out by idmap_singly. Behind the
- * barrier, where the mount table is the guest's alone.
+ * A procfs that came along with a bind (or with the tree, see mounts.c), that of a chroot say, shows the host's
+ * processes; and where the guest's root is the host's, the /proc/PID/root of any of them that isn't privileged leads
+ * behind the barrier: root need only take that user's id. Behind the barrier, where the mount table is the guest's
+ * alone.
  */
 static void drop_procfs(const struct build *b, const struct tree *t)
 {
 	struct procfs l = { .b = b };
 
-	if (b->userns_fd >= 0 && !is_host_tree(b->plan) && !b->plan->root.n_bind)
+	if (!b->plan->root.n_bind)
 		return;
 	mnt_each(find_procfs, &l);
 	for (size_t i = l.n; i-- > 0; free(l.found[i].path)) {

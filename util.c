@@ -358,6 +358,13 @@ char *xasprintf(const char *fmt, ...)
 
 /* ---- files and descriptors ---- */
 
+bool path_is_in(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	return strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
 ssize_t read_at(int dir_fd, const char *path, char *buf, size_t size)
 {
 	_cleanup_fd_ int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);

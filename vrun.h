@@ -202,6 +202,8 @@ void *xrealloc_array(void *p, size_t n, size_t size);
 char *xstrdup(const char *s);
 char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+bool path_is_in(const char *path, const char *dir);     /* dir itself or something below it; both absolute, no slash at the end */
+
 /* Whole small file, NUL-terminated, trailing newline kept; length, or -1 and errno (EFBIG if it doesn't fit). */
 ssize_t read_at(int dir_fd, const char *path, char *buf, size_t size);
 int write_at(int dir_fd, const char *path, const char *text);   /* one write(2), O_WRONLY|O_NOFOLLOW; 0 or -1 */
@@ -354,6 +356,7 @@ uint64_t mnt_id(int fd);
 /* Every line of this namespace's mount table, in its order; stops when f returns false. */
 struct mnt_line { uint64_t id, parent; unsigned dev_major, dev_minor; char *path, *type; };
 void mnt_each(bool (*f)(const struct mnt_line *line, void *arg), void *arg);
+struct mnt_line *mnt_below(int fd, size_t *n);  /* copies of the lines of all that is mounted below fd's mount, parents first */
 
 /* ---- mounts.c: what is mounted in the guest's tree, and where it may be; called by root.c alone ---- */
 struct tree {                           /* the guest's root while it is built */
@@ -362,6 +365,7 @@ struct tree {                           /* the guest's root while it is built */
 	bool cow;                       /* missing mount points are made */
 	dev_t *own; size_t n_own;       /* tmpfs of the guest's own: mount points are made there too */
 	int blank_fd;                   /* the scratch tmpfs: an empty file and an empty directory to cover with */
+	struct mnt_line *below; size_t n_below; /* what came along mounted in it; path NULL: taken out again */
 	unsigned n_stacked;             /* mounts over "/" that are not the guest's root */
 	int dev_fd, pts_fd;             /* -1: a root without /dev */
 };

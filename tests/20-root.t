@@ -243,6 +243,38 @@ done
 is "nor is one in the host's tree" "$("$VRUN" -q -- ls "$other/proc")" ""
 umount "$R/mnt" "$other/proc"
 
+# --- what the guest's own mounts cover ---------------------------------------
+
+# CMD where the root has mounts of its own in places that the guest has of its own.
+m='m() { mount -t tmpfs host-has-it "$1"; }'
+among() {
+	mkdir -p "$R/run/d" "$R/mnt" && touch "$R/run/f"
+	# shellcheck disable=SC2016 # expanded by the inner sh
+	run unshare -m --propagation private sh -c "$m"'
+		m "$0/mnt" && mkdir "$0/mnt/a" && m "$0/mnt/a" && mkdir "$0/mnt/a/b" && m "$0/mnt/a/b" && m "$0/mnt/a/b" &&
+		m "$0/run/d" && mkdir "$0/run/d/deep" && m "$0/run/d/deep" && mount --bind /etc/passwd "$0/run/f" &&
+		m "$0/dev" && mkdir "$0/dev/shm" && m "$0/dev/shm" && m "$0/dev/shm" && m "$0/tmp" && m "$0/tmp" &&
+		mount -t proc proc "$0/proc" && mount -t sysfs sysfs "$0/sys" && "$@"' "$R" "$@"
+	rm -rf "$R/run/f" "$R/run/d"
+}
+# The host's mounts in the table, and what is listed but isn't there, or twice.
+# shellcheck disable=SC2016 # expanded in the guest
+listed='awk "/host-has-it/ { print \$5 }" /proc/self/mountinfo; awk "{ print \$5 }" /proc/self/mountinfo | sort | uniq -d
+	awk "{ print \$5 }" /proc/self/mountinfo | while read -r m; do [ -e "$m" ] || echo "$m"; done; echo :'
+for u in $both; do
+	among "$VRUN" -q --root "$R" --userns "$u" -- sh -c "$listed"
+	is "what the guest's own mounts cover is not in its mount table (--userns $u)" "$(echo $out $err)" \
+		"/mnt /mnt/a /mnt/a/b /mnt/a/b /mnt/a/b :"
+	among "$VRUN" -q --root "$R" --userns "$u" --bind "$tmp/src:/mnt/a" -- sh -c "$listed; ls /mnt/a"
+	like "nor what a bind covers (--userns $u)" "$(echo $out $err)" '^/mnt : .*f'
+done
+# shellcheck disable=SC2016
+run unshare -m --propagation private sh -c "$m"'
+	mkdir -p /run/vrun-t && m /run/vrun-t && m /dev/shm && m /dev/shm && m /mnt && "$@"' sh \
+	"$VRUN" -q --bind "$tmp/src:/mnt" -- sh -c "$listed; ls /mnt /run"
+like "nor without --root" "$(echo $out $err)" '^: /mnt: .*f .*/run: lock$'
+rmdir /run/vrun-t
+
 # --- the caller's own mounts stay as they are --------------------------------
 
 # How many mounts are below the root once CMD has made root/started in it?
