@@ -524,15 +524,16 @@ static void signal_guest(struct supervisor *s, int sig, bool group)
 }
 
 /* What a pid 1 shuts down on, by what it is: read now, since /sbin/init may be any of them and may have executed
- * another since. systemd(1); busybox's init; runit(8) with stopit; sysvinit's init(8), OpenRC's and dinit take
- * INT as ctrl-alt-del, which ends in reboot(2): while we stop, that is the end and no restart. */
+ * another since. systemd(1); busybox's init, whose command name tells it from a script for busybox's sh, which takes
+ * TERM; runit(8) with stopit; sysvinit's init(8), OpenRC's and dinit take INT as ctrl-alt-del, which ends in
+ * reboot(2): while we stop, that is the end and no restart. */
 static int stop_signal(const struct supervisor *s)
 {
 	static const struct { const char *name; int sig; } inits[] = {
 		{ "systemd", 37 /* RTMIN+3 */ }, { "busybox", SIGUSR2 }, { "runit", SIGCONT }, { "runit-init", SIGCONT },
 		{ "init", SIGINT }, { "openrc-init", SIGINT }, { "dinit", SIGINT },
 	};
-	char link[32], exe[512];
+	char link[32], exe[512], comm[20];
 	ssize_t n;
 
 	if (s->stop_signal)
@@ -544,8 +545,13 @@ static int stop_signal(const struct supervisor *s)
 	exe[n > 0 ? n : 0] = '\0';
 	const char *base = strrchr(exe, '/');
 	for (size_t i = 0; base && i < sizeof(inits) / sizeof(inits[0]); i++)
-		if (strcmp(base + 1, inits[i].name) == 0)
+		if (strcmp(base + 1, inits[i].name) == 0) {
+			snprintf(link, sizeof(link), "%d/comm", (int)s->init_pid);
+			if (inits[i].sig == SIGUSR2 && (read_at(host_proc_fd(), link, comm, sizeof(comm)) < 0 ||
+							strcmp(comm, "init\n") != 0))
+				break;
 			return inits[i].sig;
+		}
 	return SIGTERM;
 }
 

@@ -87,6 +87,7 @@ while :; do sleep 0.1; done
 I
 chmod 755 "$R/bin/myinit"
 begin ini --init -- /bin/myinit
+ini=$!
 wait_for 5 grep -q up "$tmp/out.ini"
 is "--init: ids, capabilities, filter, cgroup and namespaces are those of pid 1" \
 	"$("$VRUN" --enter ini -- sh /bin/same)" "$(tr -d "\r" <"$tmp/out.ini" | grep -vx -e up -e usr1)"
@@ -100,7 +101,17 @@ is "--init: a daemon that is left behind is pid 1's child" \
 ok "--init: --kill --signal reaches pid 1" v --kill ini --signal USR1
 ini_usr1() { grep -q usr1 "$tmp/out.ini"; }
 ok "which hears it" wait_for 3 ini_usr1
-ok "--init: --stop" v --stop ini
+v --stop ini
+wait $ini
+is "--init: --stop ends a script as pid 1 with TERM, in its own way" $? 0
+mkdir -p "$R/etc/init.d"
+printf '::sysinit:/bin/touch /up\n::shutdown:/bin/touch /down\n' >"$R/etc/inittab"
+begin ini --init -- /bin/init
+ini=$!
+wait_for 5 test -e "$R/up"
+v --stop ini
+wait $ini
+is "--init: and busybox's init with what that shuts down on" "$? $(ls -d "$R/down" | wc -l)" "0 1"
 begin ini --init --userns no --ip host --share abstract --on-reboot exit -- /bin/myinit
 wait_for 5 grep -q up "$tmp/out.ini"
 sleep 0.3
