@@ -129,12 +129,13 @@ analyze: $(O)/flags | $(LIBCAP)
 	$(Q)echo $(src) | xargs -n 1 -P 2 sh -c 'clang-tidy --quiet $$0 -- -std=gnu11 -D_GNU_SOURCE= \
 		$(LIBCAP_CFLAGS) -I. 2>&1 | { ! grep -vE "warnings? (generated|treated)"; }'
 
+jobs	= -j $(shell nproc)
 deps:
 	$(Q)tests/deps $(DEPS)
 demo:
-	$(Q)tests/deps build && $(MAKE) --no-print-directory vrun && tests/demo
+	$(Q)tests/deps build && $(MAKE) --no-print-directory $(jobs) vrun && tests/demo
 check:
-	$(Q)tests/deps && $(MAKE) --no-print-directory vrun helpers $(units:%=$(O)/unit/%) && tests/run
+	$(Q)tests/deps && $(MAKE) --no-print-directory $(jobs) vrun helpers $(units:%=$(O)/unit/%) && tests/run
 bench: vrun
 	$(Q)tests/bench/run
 

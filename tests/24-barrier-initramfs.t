@@ -25,17 +25,20 @@ for way in chroot fchdir "proc-root 1" umount; do
 done
 rm -rf "$tmp/disk/vrun-r"
 
-# busy CMD...: can the disk be mounted otherwise while CMD runs, once the host has unmounted it?
+# busy CMD...: can the disk be mounted otherwise while CMD runs, once the host has unmounted it? CMD makes r/up.
 busy() {
+	rm -f "$tmp/r/up"
 	"$@" >/dev/null 2>&1 &
-	sleep 3
+	_pid=$!
+	wait_for 30 test -e "$tmp/r/up"
 	umount "$tmp/disk"
 	mount -o ro /dev/vda "$tmp/disk" 2>/dev/null
 	_mounted=$?
 	[ $_mounted -ne 0 ] || umount "$tmp/disk"
-	wait
+	kill $_pid
+	wait $_pid
 	mount /dev/vda "$tmp/disk"
 	[ $_mounted -ne 0 ]
 }
-ok "control: a copied mount namespace keeps a disk busy" busy unshare -m sleep 6
-not_ok "a guest doesn't" busy "$VRUN" -q --root "$tmp/r" --userns no -- sleep 6
+ok "control: a copied mount namespace keeps a disk busy" busy unshare -m sh -c 'touch "$0/up"; exec sleep 100' "$tmp/r"
+not_ok "a guest doesn't" busy "$VRUN" -q --root "$tmp/r" --userns no -- sh -c 'touch /up; exec sleep 100'

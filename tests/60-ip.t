@@ -123,7 +123,7 @@ says "a listening wildcard and one of its addresses collide" "ok ok ok ok EADDRI
 
 # --- beside the host ---------------------------------------------------------
 
-serve_guest "$tmp/g1" 12 G --ip 10.1.2.3 --ip 10.1.2.4 --ip 2001:db8::3 -- tcp4:0.0.0.0:7000 'tcp6:[::]:7006'
+serve_guest "$tmp/g1" 100 G --name served --ip 10.1.2.3 --ip 10.1.2.4 --ip 2001:db8::3 -- tcp4:0.0.0.0:7000 'tcp6:[::]:7006'
 name=$("$net" bpf-name | tr -d ' ')
 like "(the programs have a name)" "$name" '^vr[0-9a-f]{6}$'
 unlike "a port that the host has by wildcard is free for a guest" "$(cat "$tmp/g1")" EADDRINUSE
@@ -181,7 +181,8 @@ host "all that is possible" "ok ok ok ok ok" udp4 send 224.0.0.251:5353 udp4 set
 
 if [ -z "$abstract" ]; then
 	"$net" abstract-listen vrun-test sleep 20000 >/dev/null &
-	at_exit "kill $! 2>/dev/null"
+	listener=$!
+	at_exit "kill $listener 2>/dev/null"
 	wait_for 5 "$net" abstract vrun-test
 	host "a host's abstract socket" ok abstract vrun-test
 	for mode in "--ip 10.1.2.3 --hide mount,proc" "--ip host"; do
@@ -203,7 +204,7 @@ fi
 guest --name moving --ip 10.1.2.3 -- sh -c 'net tcp4 bind 0.0.0.0:7010 listen udp4 bind 10.1.2.3:7011 sleep 100 send 10.1.2.5:9 sleep 3000 \
 	send 10.1.2.5:9 tcp4 bind 10.1.2.3:0 tcp4 bind 10.1.2.4:0' >"$tmp/moving" 2>&1 &
 moving=$!
-serve_guest "$tmp/wild" 8 W --name wild --ip 10.1.2.3 --ip 10.7.0.1 -- tcp4:0.0.0.0:7012
+serve_guest "$tmp/wild" 100 W --name wild --ip 10.1.2.3 --ip 10.7.0.1 -- tcp4:0.0.0.0:7012
 sleep 0.5
 ok "--set --ip replaces the list" "$VRUN" --set moving --ip 10.1.2.4
 like "--status shows it" "$("$VRUN" --status moving)" "addresses *10.1.2.4$"
@@ -249,7 +250,8 @@ is "--explain -v shows a guest's programs: those for IPv4, and the listeners' tw
 
 # --- nothing left ------------------------------------------------------------
 
-kill $host_server
+for g in served wild; do "$VRUN" -q --kill $g; done
+kill $host_server ${listener-}
 wait
 "$VRUN" --list >/dev/null
 is "no guest's ::1 is left on the host's lo" "$(ip -6 addr show dev lo | grep -c fd76)" 0
