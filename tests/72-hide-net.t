@@ -76,6 +76,10 @@ guest -- sh -c 'for c in 0x8914 0x8916 0x8924 0x8946 0x894c 0x8954 0x89f0; do so
 is "what sets, and what asks for more, is refused" "$(echo $out)" "1 1 1 1 1 1 1"
 guest -- sh -c 'sock ifreq host0 0x8915; sock ifreq secret0 0x8915; sock notsock 0x8915'
 is "asking: of its device; of another; with no socket; with no descriptor" "$(echo $out)" "0 19 25 9"
+for u in yes no; do
+	guest --userns $u -- sock owners
+	is "userns $u: a socket is its caller's, whoever came before, an undumpable process's, too: wrong ones" "$out" 0
+done
 guest -- sh -c 'sock flood 50 2'
 is "50 processes that make sockets for 2 s: none fails" "$out" "failed 0"
 guest -- sh -c 'sock cost 500'

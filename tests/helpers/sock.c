@@ -12,6 +12,7 @@
  *	sock call ADDR PORT     connects (for up to 5 s), says "from-client", prints what it hears
  *	sock abstract NAME      connects to an abstract UNIX socket: 0 or the errno
  *	sock listen NAME SECS   listens on one
+ *	sock owners             whose the sockets are that root and two users, one undumpable, make by turns
  *	sock odd                socket(2) with odd types and protocols: the errnos
  *	sock flood N SECS       N processes make and close sockets; how many, and how many failed
  *	sock cost N             µs for socket and close: the median of N
@@ -30,7 +31,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -231,6 +234,43 @@ static int odd(void)
 	return 0;
 }
 
+/* Each turn three sockets of three callers, and in between a question that is answered otherwise. */
+static int owners(void)
+{
+	static const uid_t who[] = { 0, 1000, 1001 };
+	struct ifreq r = { .ifr_name = "lo" };
+	struct stat st;
+	int wrong = 0;
+
+	for (int turn = 0; turn < 8; turn++)
+		for (int i = 0; i < 3; i++) {
+			pid_t pid = fork();
+			int status = 1, fd;
+
+			if (pid == 0) {
+				if (setresgid(who[i], who[i], who[i]) < 0 || setresuid(who[i], who[i], who[i]) < 0)
+					_exit(1);
+				if (i == 2)
+					prctl(PR_SET_DUMPABLE, 0);
+				for (int k = 0; k < 3; k++) {
+					fd = socket(k == 1 ? AF_INET6 : AF_INET, k ? SOCK_DGRAM : SOCK_STREAM, 0);
+					if (fd < 0 && k == 1 && errno == EAFNOSUPPORT)
+						continue;       /* a guest without IPv6 */
+					if (fstat(fd, &st) < 0 || st.st_uid != who[i] || st.st_gid != who[i])
+						_exit(1);
+					if ((turn + i + k) % 2 == 0 && ioctl(fd, SIOCGIFFLAGS, &r) < 0)
+						_exit(1);
+					close(fd);
+				}
+				_exit(0);
+			}
+			waitpid(pid, &status, 0);
+			wrong += status != 0;
+		}
+	printf("%d\n", wrong);
+	return 0;
+}
+
 static double now(void)
 {
 	struct timespec t;
@@ -310,6 +350,8 @@ int main(int argc, char **argv)
 		return connect_abstract(argv[2]);
 	if (!strcmp(what, "listen") && argc == 4)
 		return listen_abstract(argv[2], (unsigned)atoi(argv[3]));
+	if (!strcmp(what, "owners"))
+		return owners();
 	if (!strcmp(what, "odd"))
 		return odd();
 	if (!strcmp(what, "flood") && argc == 4)
