@@ -707,6 +707,19 @@ static bool find_set(struct set *s, int parent_fd)
 	return found;
 }
 
+/* Guests that start at once on a host without any would each make a set of their own, and Linux has room for 64 of
+ * them: one makes it, the others wait the few milliseconds. A file that only root can open for writing, so nobody else
+ * can hold the lock. */
+static int lock_sets(int parent_fd)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
+	int fd = openat(parent_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || fcntl(fd, F_OFD_SETLKW, &lock) < 0)
+		die_sys("--ip: lock cgroup.procs in the directory of the guests' cgroups");
+	return fd;
+}
+
 static void tell_set(const struct set *s, int parent_fd, uint32_t xid)
 {
 	char key[40], value[16];
@@ -1153,19 +1166,19 @@ static void write_config(const struct set *s, const struct net_config *c)
 		die_sys("--ip: write the guest's configuration");
 }
 
-/* The configuration goes first, so that what is put on devices is known even if we are killed in between; then
- * the addresses, then once more what became of them. */
+/* The configuration goes first, and whose the addresses are, so that what is put on devices is known even if we are
+ * killed in between; then the addresses, then once more what became of them. */
 static void configure(const struct set *s, struct net_config *c, const struct net_config *before)
 {
 	uint32_t flags = c->flags;
 
 	write_config(s, c);
-	each_device(c, before, add_device);
 	add_loopback6(c);
+	each_prefix(c, s->map_fd[NET_MAP_GUESTS], set_prefix);
+	each_device(c, before, add_device);
 	each_device(c, before, settle_device);
 	if (c->flags != flags)
 		write_config(s, c);
-	each_prefix(c, s->map_fd[NET_MAP_GUESTS], set_prefix);
 }
 
 static void configuration(const struct set *s, struct net_config *c, const struct plan *p, uint32_t xid, uint64_t guest)
@@ -1176,34 +1189,56 @@ static void configuration(const struct set *s, struct net_config *c, const struc
 	plan_devices(s, &p->net, c);
 }
 
+/* A set that is there, or a new one; in that case the answer is a lock, to be closed when others can find it. */
+static int share_set(struct set *s, int parent_fd)
+{
+	int lock_fd = -1;
+
+	open_set(s);
+	if (find_set(s, parent_fd))
+		return -1;
+	lock_fd = lock_sets(parent_fd);
+	if (find_set(s, parent_fd))
+		return lock_fd;
+	create_maps(s);
+	load_first(s);
+	put_id(s, NET_CREATE, s->prog_fd[NET_CREATE], 0);
+	return lock_fd;
+}
+
+bool net_device_is_taken(const struct plan *p)
+{
+	for (size_t i = 0; p->net.mode == IP_LIST && i < p->net.n_addr; i++)
+		if (*p->net.addr[i].dev && host_has(p->net.addr[i].family, p->net.addr[i].ip))
+			return true;
+	return false;
+}
+
 void net_apply(const struct plan *p, const struct cgroup *cg, struct net_state *st)
 {
 	struct net_config c;
 	struct set s;
+	int lock_fd;
 
 	_cleanup_fd_ int parent_fd = openat(cg->dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (parent_fd < 0)
 		die_sys("--ip: open the directory of the guests' cgroups");
 	refuse_net_cls();
-	open_set(&s);
-	if (!find_set(&s, parent_fd)) {
-		create_maps(&s);
-		load_first(&s);
-		put_id(&s, NET_CREATE, s.prog_fd[NET_CREATE], 0);
-	}
+	lock_fd = share_set(&s, parent_fd);
 	configuration(&s, &c, p, cg->xid, cg->id);
 	for (size_t h = 0; h < NET_HOOKS; h++)
 		if (h != NET_LOOKUP && (!netprog_hook[h].v6_only || (c.flags & NET_V6)))
 			attach(&s, (enum net_hook)h, cg->dir_fd);
+	st->lookup_link_fd = lookup_link(&s);
+	tell_set(&s, parent_fd, cg->xid);
+	close_fd(&lock_fd);
 	/* From here on there is something to undo. Until the configuration is written all is refused. */
 	st->guests_fd = s.map_fd[NET_MAP_GUESTS];
 	st->config_fd = s.map_fd[NET_MAP_CONFIG];
 	st->steer_fd = s.map_fd[NET_MAP_STEER];
 	st->guest = c.guest;
 	configure(&s, &c, NULL);
-	st->lookup_link_fd = lookup_link(&s);
-	tell_set(&s, parent_fd, cg->xid);
 	s.map_fd[NET_MAP_GUESTS] = s.map_fd[NET_MAP_CONFIG] = s.map_fd[NET_MAP_STEER] = -1;
 	close_set(&s);
 }

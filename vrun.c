@@ -113,7 +113,15 @@ static void claim(struct run *r)
 static void limit(struct run *r) { limits_apply(r->plan, &r->sup->cg); }
 static void open_view(struct run *r) { procvirt_open(r->plan, &r->sup->cg, &r->sup->view); }
 static void delegate(struct run *r) { cgroup_delegate(&r->sup->cg, r->id_base); }
-static void filter_addresses(struct run *r) { net_apply(r->plan, &r->sup->cg, &r->sup->net); }
+
+static void filter_addresses(struct run *r)
+{
+	/* Swept later, a dead guest would take an address away that we believe to be the host's. */
+	if (net_device_is_taken(r->plan))
+		cgroup_sweep(SWEEP_ALL);
+	net_apply(r->plan, &r->sup->cg, &r->sup->net);
+}
+
 static void guard(struct run *r) { supervise_guard(r->sup); }
 
 /* Linux-VServer's vshelper could refuse a start, too. */

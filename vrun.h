@@ -502,6 +502,7 @@ const char *net_parse_loopback(struct net *n, const char *arg);
 const char *net_parse_connect_allow(struct net *n, const char *arg);
 const char *net_parse_connect_deny(struct net *n, const char *arg);
 void net_check(struct plan *p);
+bool net_device_is_taken(const struct plan *p); /* an ADDR@DEV is there already: a dead guest's, perhaps, so sweep */
 /* Supervisor, before the guest is born: programs loaded or found, attached to cg->dir_fd, configuration filled. */
 void net_apply(const struct plan *p, const struct cgroup *cg, struct net_state *st);
 void net_apply_own(const struct plan *p, uint32_t id_base);     /* builder, in the guest's own netns (--ip none): lo up, sysctls */
