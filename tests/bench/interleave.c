@@ -18,6 +18,8 @@
 enum { MAX_WORDS = 64, MAX_COMMANDS = 16 };
 static struct command { char *name, *argv[MAX_WORDS + 1]; double *us, *ratio; } commands[MAX_COMMANDS];
 
+static int quiet_fd;            /* where a command's output goes */
+
 static double now_us(void)
 {
 	struct timespec t;
@@ -33,6 +35,7 @@ static double run_once(const struct command *c)
 	pid_t pid = vfork();
 
 	if (pid == 0) {
+		dup2(quiet_fd, 1);
 		execv(c->argv[0], c->argv);
 		_exit(127);
 	}
@@ -69,7 +72,8 @@ int main(int argc, char **argv)
 		commands[n].us = calloc((size_t)rounds + 1, sizeof(double));
 		commands[n].ratio = calloc((size_t)rounds + 1, sizeof(double));
 	}
-	if (rounds < 1 || n < 1)
+	quiet_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	if (rounds < 1 || n < 1 || quiet_fd < 0)
 		return 2;
 	if (cpu) {
 		cpu_set_t set;
