@@ -609,7 +609,9 @@ static void leave_wildcard(struct code *c)
  *	multicast, broadcast				with the ccap
  *	else						EADDRNOTAVAIL
  *	TCP, and the host listens on 0.0.0.0:port	moves to the loopback, marked with what it should be
- *	TCP, and the guest's wildcard listens there	EADDRINUSE
+ *	UDP, and the host has 0.0.0.0:port		the kernel judges (SO_REUSEADDR): a datagram from a moved
+ *							socket would come from the wrong port
+ *	the guest's wildcard listens there		EADDRINUSE
  */
 static void bind_v4(struct code *c, size_t at)
 {
@@ -666,7 +668,9 @@ static void bind_v4(struct code *c, size_t at)
 	drop_mark(c);
 	go(c, ALLOW);
 
-	part(c, moved, "the host listens on that port: moves to the guest's loopback");
+	part(c, moved, "the host listens on that port: TCP moves to the guest's loopback");
+	load(c, BPF_W, R1, R6, SA(type));
+	when_is(c, BPF_JNE, R1, SOCK_STREAM, plain);
 	load(c, BPF_W, R1, FP, (size_t)KIND_AT);
 	alu_is(c, BPF_OR, R1, MARK_MOVED);
 	begin_mark(c);
@@ -849,7 +853,9 @@ static void compile_bind6(struct code *c)
 	drop_mark(c);
 	go(c, ALLOW);
 
-	part(c, moved, "the host listens on that port: moves to the guest's loopback");
+	part(c, moved, "the host listens on that port: TCP moves to the guest's loopback");
+	load(c, BPF_W, R1, R6, SA(type));
+	when_is(c, BPF_JNE, R1, SOCK_STREAM, plain);
 	if_flag(c, NET_LOOPBACK6, found);
 	go(c, plain);                   /* nowhere to move to: the kernel says what it thinks of it */
 	here(c, found);

@@ -9,7 +9,7 @@ A="--ip 10.1.2.3 --ip 10.1.2.4 --ip 2001:db8::3 --ip 2001:db8::4"
 B="--ip 10.1.2.5 --ip 10.1.2.6 --ip 2001:db8::5 --ip 2001:db8::6"
 all="tcp4:0.0.0.0:80 v6only:[::]:80 tcp6:[::]:81 v6only:[::]:82 tcp4:127.0.0.1:83 tcp6:[::1]:83 tcp4:0.0.0.0:84 udp4:127.0.0.1:85 udp6:[::1]:85 udp4:0.0.0.0:86 udp6:[::]:87 udp4:0.0.0.0:88"
 
-serve_host "$tmp/h" 60 tcp4:0.0.0.0:80 'v6only:[::]:80' 'tcp6:[::]:81' udp4:0.0.0.0:86 'udp6:[::]:87'
+serve_host "$tmp/h" 60 tcp4:0.0.0.0:80 'v6only:[::]:80' 'tcp6:[::]:81' udp4:0.0.0.0:89 'udp6:[::]:91'
 host_server=$!
 # shellcheck disable=SC2086
 {
@@ -36,12 +36,16 @@ for port in 80 81 82 84; do
 		fi
 	done
 done
-for end in 1 3 4 5 6; do
-	case $end in 3 | 4) who=A ;; 5 | 6) who=B ;; *) who=HOST ;; esac
+for end in 3 4 5 6; do
+	case $end in 3 | 4) who=A ;; *) who=B ;; esac
 	is "UDP, 10.1.2.$end:86 is $who's" "$(ask udp "10.1.2.$end:86" | cut -d' ' -f1)" $who
 	is "UDP, 10.1.2.$end:87 is $who's" "$(ask udp "10.1.2.$end:87" | cut -d' ' -f1)" $who
 	is "UDP, [2001:db8::$end]:87 is $who's" "$(ask udp "[2001:db8::$end]:87" | cut -d' ' -f1)" $who
 done
+is "a UDP port that the host has by wildcard is the host's: a guest's answers would come from another port" \
+	"$("$VRUN" --enter a -- net udp4 bind 0.0.0.0:89 udp4 bind 10.1.2.3:89 udp6 bind '[::]:91' udp6 bind '[2001:db8::3]:91')" \
+	"ok EADDRINUSE ok EADDRINUSE ok EADDRINUSE ok EADDRINUSE "
+is "(and serves there)" "$(ask udp 10.1.2.1:89 | cut -d' ' -f1)" HOST
 is "127.0.0.1:80 is the host's" "$(ask tcp 127.0.0.1:80 | cut -d' ' -f1)" HOST
 is "[::1]:81 is the host's" "$(ask tcp '[::1]:81' | cut -d' ' -f1)" HOST
 is "the host has nobody on 127.0.0.1:83" "$(ask tcp 127.0.0.1:83)" ECONNREFUSED

@@ -381,6 +381,8 @@ static void serve(const char *tag, int seconds, char **spec, int n)
 
 static void ask(const char *how, const char *where)
 {
+	struct sockaddr_in6 from = { 0 };       /* the port is at one place for both families */
+	socklen_t from_len = sizeof(from);
 	char buf[300];
 	ssize_t n;
 
@@ -395,11 +397,13 @@ static void ask(const char *how, const char *where)
 		say("nothing");
 		return;
 	}
-	n = recv(fd, buf, sizeof(buf) - 1, 0);
+	n = recvfrom(fd, buf, sizeof(buf) - 1, 0, (struct sockaddr *)&from, &from_len);
 	if (n < 0) {
 		result(-1);
 		return;
 	}
+	if (how[0] != 't' && from.sin6_port != sa.v6.sin6_port)
+		say("from-another-port");
 	buf[n] = '\0';
 	buf[strcspn(buf, "\n")] = '\0';
 	printf("%s ", buf);
