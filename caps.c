@@ -119,7 +119,8 @@ static uint64_t own_bounding_set(void)
 
 /* ---- entry ---- */
 
-/* What a closed 0-2 would become is the next file opened: a message of ours would then go into it. */
+/* A caller may close 0-2: then the next file we open would land there, get our messages, and be the guest's
+ * (CVE-2002-0572). */
 static void open_standard_fds(void)
 {
 	int fd;
@@ -525,6 +526,19 @@ static void prove_caps(const struct plan *p, uint64_t keep, uint64_t ambient)
 		die("securebits are not clear");
 	if (p->rights.no_new_privs && prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
 		die("--no-new-privs: is not set");
+}
+
+/* A file that we can't read is executed without becoming dumpable (execve(2)); its owner needs these to read it. */
+void caps_apply_blind(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+
+	if (capget(&head, data) < 0)
+		die_sys("capget");
+	data[0].effective &= ~(uint32_t)(BIT(CAP_DAC_OVERRIDE) | BIT(CAP_DAC_READ_SEARCH));
+	if (capset(&head, data) < 0)
+		die_sys("capset");
 }
 
 /* Root gets the bound at exec. For a user, what --cap-add names goes along as ambient capabilities. */

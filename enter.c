@@ -281,20 +281,12 @@ static void on_signal(int signal_fd, int reply_fd)
  * terminal as they are. */
 static void check_error(int error_fd)
 {
-	char msg[2048];
+	char text[2048];
 	int32_t code;
 	struct pollfd p = { .fd = error_fd, .events = POLLIN };
-	ssize_t n = error_fd >= 0 && poll(&p, 1, 0) > 0 ? read(error_fd, msg, sizeof(msg) - 1) : 0;
 
-	if (n < (ssize_t)sizeof(code))
-		return;
-	msg[n] = '\0';
-	memcpy(&code, msg, sizeof(code));
-	for (char *c = msg + sizeof(code); *c; c++) {
-		if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7f)
-			*c = '?';
-	}
-	die_code(code & 0xff, "%s", msg + sizeof(code));
+	if (error_fd >= 0 && poll(&p, 1, 0) > 0 && read_error(error_fd, &code, text, sizeof(text)) == 1)
+		die_code(code, "%s", text);
 }
 
 /* One message of the helper's; true and the command's wait status once it has ended. */

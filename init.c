@@ -195,6 +195,7 @@ static _Noreturn void program_exec_sealed(const struct init *in, const struct pr
 	memcpy(argv + 3, prog->argv, (argc + 1) * sizeof(*argv));
 	if (fcntl(in->args->error_fd, F_SETFD, 0))
 		die_sys("error pipe");
+	caps_apply_blind();
 	syscall(__NR_execveat, in->args->ro_self_fd, "", argv, prog->env, AT_EMPTY_PATH);
 	die_sys("exec of vrun's sealed copy");
 }

@@ -123,6 +123,24 @@ void note(const char *fmt, ...)
 	print_line(text, "");
 }
 
+int read_error(int fd, int32_t *code, char *text, size_t size)
+{
+	ssize_t n = read(fd, text, size - 1);
+
+	if (n < (ssize_t)sizeof(*code))
+		return n < 0 ? -1 : 0;
+	memcpy(code, text, sizeof(*code));
+	*code &= 0xff;
+	n -= (ssize_t)sizeof(*code);
+	memmove(text, text + sizeof(*code), (size_t)n);
+	text[n] = '\0';
+	/* Whoever is in the guest may have got hold of the pipe: no escape sequences to the caller's terminal. */
+	for (char *c = text; *c; c++)
+		if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7f)
+			*c = '?';
+	return 1;
+}
+
 size_t text_to_json(char *out, size_t room, const char *s)
 {
 	size_t n = 0;

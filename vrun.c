@@ -142,7 +142,9 @@ static void help_startup(struct run *r)
 static bool has_helper(const struct plan *p) { return p->control.helper; }
 
 /* Guest root is host root here: COMMAND `#!/proc/self/exe` would be given an image of vrun that it may write to
- * (CVE-2019-5736). So the last exec starts from a sealed copy: 250 KB copied, about 60 us. */
+ * (CVE-2019-5736). So the last exec starts from a sealed copy: 250 KB copied, about 60 us. Not to be read, so that
+ * what runs from it can't be traced by the guest either: before it has loaded --seccomp FILE it may do what the
+ * guest may not. */
 static void copy_self(struct run *r)
 {
 	_cleanup_fd_ int self = openat(host_proc_fd(), "self/exe", O_RDONLY | O_CLOEXEC);
@@ -158,7 +160,7 @@ static void copy_self(struct run *r)
 			die_sys("copy vrun for the guest's first exec");
 		left -= n;
 	}
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
+	if (fchmod(fd, 0111) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
 		die_sys("seal the copy of vrun");
 	r->init.ro_self_fd = fd;
 }
@@ -634,24 +636,18 @@ static _Noreturn void killed_at_start(const struct run *r)
 
 static void check_error_pipe(struct run *r, bool started)
 {
-	char msg[2048];
+	char text[2048];
 	int32_t code;
-	ssize_t n = read(r->error_fd[0], msg, sizeof(msg) - 1);
+	int got = read_error(r->error_fd[0], &code, text, sizeof(text));
 
-	if (n < 0)
+	if (got < 0)
 		die_sys("read the error pipe");
-	if (n == 0) {
-		if (!started)
-			killed_at_start(r);
-		return;
-	}
-	if (n < (ssize_t)sizeof(code))
+	if (!got && !started)
 		killed_at_start(r);
-	msg[n] = '\0';
-	memcpy(&code, msg, sizeof(code));
 	/* Some of what is made for the guest is charged to it, on some kernels. */
-	die_code(code, "%s%s", msg + sizeof(code),
-		 r->plan->limits.memory_bytes && strstr(msg + sizeof(code), strerror(ENOMEM)) ? " (--memory)" : "");
+	if (got)
+		die_code(code, "%s%s", text,
+			 r->plan->limits.memory_bytes && strstr(text, strerror(ENOMEM)) ? " (--memory)" : "");
 }
 
 /* A message of the start: its type, 0 when init is gone. */
@@ -1013,29 +1009,14 @@ static void role(int argc, char **argv)
 	supervise_broker_role((int)fd);
 }
 
-/* A caller may close 0-2; then our own first descriptors would land there and be the guest's (CVE-2002-0572). */
-static void fill_stdio(void)
-{
-	int fd;
-
-	do
-		fd = open("/dev/null", O_RDWR);
-	while (fd >= 0 && fd <= 2);
-	if (fd < 0 && (fcntl(0, F_GETFD) < 0 || fcntl(1, F_GETFD) < 0 || fcntl(2, F_GETFD) < 0))
-		exit(EXIT_VRUN);        /* nowhere to say why */
-	if (fd > 2)
-		close(fd);
-}
-
 int main(int argc, char **argv)
 {
 	struct plan plan;
 
 	protect_relro();
-	fill_stdio();
+	caps_acquire();
 	role(argc, argv);
 	cgroup_dead = net_sweep;
-	caps_acquire();
 	opts_init(&plan);
 	opts_parse(&plan, argc, argv);
 	util_quiet = plan.control.quiet;

@@ -184,6 +184,8 @@ void note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));  /* "vrun
 extern bool util_quiet;
 /* In a child: die() sends {code, text} here instead of printing. In the supervisor: what undoes (may be NULL). */
 extern int util_error_fd;
+/* That, at the pipe's other end: 1; 0: the end came first; -1: errno. */
+int read_error(int fd, int32_t *code, char *text, size_t size);
 extern void (*util_undo)(void);
 extern void (*util_failed)(const char *text);   /* told what die() printed, before undoing (may be NULL) */
 size_t text_to_json(char *out, size_t room, const char *s);        /* s as the inside of a JSON string; its length */
@@ -243,6 +245,7 @@ void caps_apply_bound(const struct plan *p);
 struct identity;
 /* COMMAND (and whatever --enter starts): groups, gid, uid, capabilities for a non-root user, no_new_privs; proved. */
 void caps_apply_user(const struct plan *p, const struct identity *id);
+void caps_apply_blind(void);    /* after that, where an exec follows: nothing that its mode keeps it from can be read */
 
 /* ---- identity.c: whom COMMAND runs as ---- */
 struct identity {                       /* what COMMAND runs as, ids as in the guest */

@@ -53,6 +53,7 @@ for userns in $variants; do
 	unlike "userns $userns: no descriptor of the host's is to be had from what enters" "$caught" \
 		'^(fd|stolen) [0-9]+ ([3-9]|[0-9]{2}) .*(secret|socket|memfd|cgroup|proc|ns:)'
 	unlike "userns $userns: nor an executable of the host's to write to" "$caught" '^exe [0-9]+ .*vrun'
+	unlike "userns $userns: nor can it be traced while it is still vrun" "$caught" '^traced [0-9]+ .*vrun'
 done
 
 sum=$(sha256sum "$VRUN")

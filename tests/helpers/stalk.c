@@ -6,7 +6,7 @@
  *	fd PID N TARGET		a descriptor that it could open anew
  *	exe PID TARGET		an executable that it could open for writing
  *	mem PID			its memory, for writing
- *	traced PID		it stopped under ptrace
+ *	traced PID EXE		it stopped under ptrace, executing EXE
  *	stolen PID N TARGET	a descriptor copied out of it
  *
  * Processes that were there when it began, and what it started itself, are left alone.
@@ -75,6 +75,7 @@ static void open_descriptors(int pid)
 
 static void stalk(int pid)
 {
+	const char *exe;
 	char path[64];
 	int fd;
 
@@ -95,8 +96,10 @@ static void stalk(int pid)
 		ptrace(PTRACE_INTERRUPT, pid, 0, 0);
 		if (waitpid(pid, NULL, __WALL) == pid)
 			open_descriptors(pid);
+		snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+		exe = target(path);
+		once(pid, strstr(exe, "vrun") ? FDS + 3 : FDS + 2, "traced", exe);
 		ptrace(PTRACE_DETACH, pid, 0, 0);
-		once(pid, FDS + 2, "traced", "");
 	}
 }
 
