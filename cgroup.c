@@ -17,7 +17,7 @@
  * written down, so none can be stale. Such a lock isn't inherited by fork(2) and survives execve(2), but
  * goes with *any* close of that file by its process: once it supervises, nobody opens it a second time (own_xid).
  * Who wants to remove a dead guest first locks byte 1, then looks at byte 0; who claims locks byte 0, then
- * looks at byte 1: at least one of the two sees the other and steps back.
+ * looks at byte 1: at least one of the two sees the other and steps back. Byte 2 is --set's, in the same way.
  *
  * Nothing here writes cgroup.procs on the way to a guest's start: on a v1 host it costs 8-20 ms of RCU
  * grace periods. The guest is born into payload, and enters v1 by "0" in `tasks`, 8-31 us each.
@@ -32,14 +32,16 @@
 #include <string.h>
 #include <time.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 
 enum {
 	LOCK_ALIVE,             /* byte 0: its supervisor lives */
 	LOCK_SWEEP,             /* byte 1: somebody removes it */
+	LOCK_SET,               /* byte 2: somebody changes it */
 };
 enum { EMPTY_WAIT_MS = 10000 }; /* how long undo waits for killed processes to be gone */
-enum { MOVE_ROUNDS = 20 };
+enum { MOVE_ROUNDS = 20, SET_WAIT_MS = 10000 };
 
 static const char name_attr[] = "trusted.vrun.name.";
 
@@ -406,7 +408,7 @@ static bool sweep_one(int tree_fd, int register_fd, uint32_t xid)
 		return false;
 	/* What we have locked may have been removed before that, and the name be another guest's by now. From here
 	 * on it can't: nobody else removes it, and nobody makes what is there. */
-	dead = get_lock(lock_fd, LOCK_ALIVE) == 0 && is_named(register_fd, xid, claim_fd) &&
+	dead = get_lock(lock_fd, LOCK_ALIVE) == 0 && get_lock(lock_fd, LOCK_SET) == 0 && is_named(register_fd, xid, claim_fd) &&
 	       open_claim(tree_fd, register_fd, xid, &cg);
 	if (dead) {
 		if (hierarchy_populated(cg.dir_fd))
@@ -668,7 +670,7 @@ static void claim_identity(struct plan *p, struct cgroup *cg)
 
 /* ---- the directories ---- */
 
-struct move { const struct cgroup *cg; unsigned from, moved; };
+struct move { const struct cgroup *cg; unsigned moved; };
 
 static void move_one(pid_t pid, void *context)
 {
@@ -677,7 +679,7 @@ static void move_one(pid_t pid, void *context)
 
 	snprintf(number, sizeof(number), "%d", (int)pid);
 	snprintf(name, sizeof(name), "/vrun-%u", m->cg->xid);
-	for (unsigned i = m->from; i < m->cg->n_v1; i++) {
+	for (unsigned i = 0; i < m->cg->n_v1; i++) {
 		const char *end;
 
 		if (!hierarchy_path_of(pid, m->cg->v1_name[i], path, sizeof(path)))
@@ -704,33 +706,109 @@ bool cgroup_freeze(const struct cgroup *cg, bool freeze)
 {
 	if (write_at(cg->payload_fd, "cgroup.freeze", freeze ? "1" : "0"))
 		return false;
-	return !freeze || hierarchy_wait(cg->payload_fd, "frozen 1", EMPTY_WAIT_MS);
+	if (!freeze || hierarchy_wait(cg->payload_fd, "frozen 1", EMPTY_WAIT_MS))
+		return true;
+	write_at(cg->payload_fd, "cgroup.freeze", "0");
+	errno = ETIMEDOUT;
+	return false;
+}
+
+/* Killed while the guest is frozen, we would leave it so: a child thaws it then, or now. */
+static int thaw_later(const struct cgroup *cg, pid_t *child)
+{
+	int pipe_fd[2];
+	char c;
+
+	if (pipe2(pipe_fd, O_CLOEXEC) || (*child = fork()) < 0)
+		die_sys("freeze the guest to move it");
+	if (*child > 0) {
+		close(pipe_fd[0]);
+		return pipe_fd[1];
+	}
+	setsid();                       /* the terminal's signals are not for it */
+	close(pipe_fd[1]);
+	while (read(pipe_fd[0], &c, 1) < 0 && errno == EINTR)
+		;
+	_exit(!cgroup_freeze(cg, false));
+}
+
+/* Frozen, no process of the guest forks while we go through them. */
+static void move_frozen(struct move *m)
+{
+	pid_t child;
+	int thaw_fd = thaw_later(m->cg, &child);
+
+	if (!cgroup_freeze(m->cg, true))
+		die_sys("freeze the guest to move it");
+	hierarchy_each(m->cg->payload_fd, move_one, m);
+	close(thaw_fd);
+	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+		;
 }
 
 void cgroup_require(const struct plan *p, struct cgroup *cg)
 {
-	struct move m = { cg, cg->n_v1, 0 };
+	struct move m = { cg, 0 };
 	char parent[sizeof(cg->path)];
-	bool freeze = false;
 
 	snprintf(parent, sizeof(parent), "%s", cg->path);
 	*strrchr(parent, '/') = '\0';
 	hierarchy_controllers(p, cg, parent, cgroup_supervisor(cg));
-	if (cg->n_v1 == m.from)
+	if (!cg->n_v1)
 		return;
-	/* Who was moved has children that are there, too; so it ends, unless the guest forks faster than we go. Only then
-	 * is it frozen: killed meanwhile, we would leave it so. */
-	for (int round = 0; ; round++) {
+	/* In directories that were there before, too: who made them may have been killed before he got so far. Who was
+	 * moved has children that are there as well; so it ends, unless the guest forks faster than we go. */
+	for (int round = 0; round < MOVE_ROUNDS; round++) {
 		m.moved = 0;
 		hierarchy_each(cg->payload_fd, move_one, &m);
-		if (!m.moved || freeze)
-			break;
-		freeze = round == MOVE_ROUNDS && !cgroup_frozen(cg);
-		if (freeze && !cgroup_freeze(cg, true))
-			die_sys("freeze the guest to move it");
+		if (!m.moved)
+			return;
 	}
-	if (freeze)
-		cgroup_freeze(cg, false);
+	if (cgroup_frozen(cg))
+		hierarchy_each(cg->payload_fd, move_one, &m);
+	else
+		move_frozen(&m);
+}
+
+static int try_set_lock(int fd)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_SET, .l_len = 1 };
+
+	return fcntl(fd, F_OFD_SETLK, &lock);
+}
+
+/* One --set at a time, and none on a guest that is being removed: what it put on a device would stay there. The lock is
+ * of the open file, so it holds while others open and close the same, and is over when the descriptor that this returns
+ * is closed. -1: the guest has ended. */
+int cgroup_lock_set(const struct cgroup *cg)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_SET, .l_len = 1 };
+	int fd = open_lock(cg->claim_fd);
+
+	while (fd >= 0 && fcntl(fd, F_OFD_SETLKW, &lock))
+		if (errno != EINTR)
+			die_sys("--set %s: wait for another --set", cg->name);
+	if (fd >= 0 && (get_lock(fd, LOCK_SWEEP) || !get_lock(fd, LOCK_ALIVE)))
+		close_fd(&fd);
+	return fd;
+}
+
+/* The supervisor, before it undoes: --set takes milliseconds, unless it was stopped. */
+void cgroup_outlast_set(const struct cgroup *cg)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+
+	for (int ms = 0; cg->lock_fd >= 0 && ms < SET_WAIT_MS && try_set_lock(cg->lock_fd); ms++)
+		nanosleep(&pause, NULL);
+}
+
+/* Seen by --status, should we be killed half-way. Removed by the next --set that succeeds. */
+void cgroup_changing(const struct cgroup *cg, bool changing)
+{
+	if (changing)
+		cgroup_must_set_attr(cg, "user.vrun.changing", "1");
+	else
+		fremovexattr(cg->claim_fd, "user.vrun.changing");
 }
 
 static void make_leaf(struct cgroup *cg, const char *name, int *fd)

@@ -169,7 +169,7 @@ static int request(const struct plan *p)
 static int open_pty(const struct cgroup *cg)
 {
 	pid_t init = cgroup_init(cg);
-	char path[32], flags[64];
+	char path[32];
 	struct statfs fs;
 	struct stat st;
 	int slave_fd, off = 0;
@@ -191,8 +191,9 @@ static int open_pty(const struct cgroup *cg)
 	if (slave_fd < 0)
 		die_sys("--tty: open a pty of guest %s (Linux 4.13)", cg->name);
 	/* ours by birth: its command must be able to open it by name */
-	cgroup_attr(cg, "user.vrun.flags", flags, sizeof(flags));
-	base = strstr(flags, "userns") ? cg->xid << 16 : 0;
+	base = guests_id_base(init);
+	if (cgroup_init(cg) != init)
+		die("guest %s has just ended", cg->name);
 	if (fchown(slave_fd, base, (gid_t)-1))
 		die_sys("--tty: give the pty to guest %s", cg->name);
 	tty_attach(&tty, tty.master_fd);

@@ -38,7 +38,7 @@ struct facts {
 	uint32_t owner;
 	pid_t supervisor, init;         /* 0 for those who may not know */
 	unsigned processes, threads;
-	bool frozen;
+	bool frozen, changing;
 	struct usage u;
 	bool has_net;
 	struct net_counters net;
@@ -88,6 +88,7 @@ static void gather(struct facts *f)
 	f->init = cgroup_init(cg);
 	f->processes = cgroup_count(cg);
 	f->frozen = cgroup_frozen(cg);
+	f->changing = cgroup_attr(cg, "user.vrun.changing", text, sizeof(text)) > 0;
 	limits_usage(cg, &f->u);
 	f->has_net = !geteuid() && net_counters(cg->dir_fd, &f->net);
 	if (f->u.memory_bytes == ABSENT) {
@@ -250,6 +251,8 @@ static void json_guest(const struct facts *f, const struct sched_text *sched)
 	json_number("xid", f->cg.xid);
 	json_addresses(f->ip);
 	json_pair("state", f->frozen ? "paused" : "running");
+	if (f->changing)
+		printf(",\"set_unfinished\":true");
 	json_number("pid", f->init > 0 ? (uint64_t)f->init : ABSENT);
 	json_number("supervisor", f->supervisor > 0 ? (uint64_t)f->supervisor : ABSENT);
 	json_pair("cgroup", f->cg.path);
@@ -406,7 +409,8 @@ static void status_text(struct facts *f, const struct sched_text *sched)
 	row_number("owner", f->owner);
 	row("addresses", f->ip);
 	puts("status");
-	row("state", f->frozen ? "paused" : "running");
+	printf("  %-13s %s%s\n", "state", f->frozen ? "paused" : "running",
+	       f->changing ? ", a --set has not finished" : "");
 	row("flags", f->flags);
 	row_number("processes", f->processes);
 	row("started", started);
@@ -558,6 +562,8 @@ static int verb_pause(struct plan *p)
 	must_find(p, &cg);
 	if (cgroup_freeze(&cg, pause))
 		return 0;
+	if (errno == ETIMEDOUT)
+		die("--pause %s: a process of it is busy in the kernel; it goes on", cg.name);
 	if (errno == ENODEV || errno == ENOENT)
 		just_ended(&cg);
 	die_sys("--%s %s: write cgroup.freeze (Linux 5.2)", pause ? "pause" : "resume", cg.name);
@@ -583,22 +589,80 @@ static void show_addresses(const struct plan *p, const struct cgroup *cg)
 		netview_update(p, fd);
 }
 
+bool guests_addresses(const struct cgroup *cg, struct net *net)
+{
+	char text[4096], *save;
+
+	*net = (struct net){ 0 };
+	cgroup_attr(cg, "user.vrun.ip", text, sizeof(text));
+	for (char *a = strtok_r(text, " ", &save); a; a = strtok_r(NULL, " ", &save))
+		if (net_parse_ip(net, a))
+			return false;
+	return net->mode == IP_LIST;
+}
+
+static struct {
+	struct cgroup cg;
+	int lock_fd;
+	bool listed;                    /* other addresses are published and shown */
+	struct plan old;                /* with those from before */
+} setting;
+
+/* What the guest's supervisor left, if it was killed meanwhile: others leave that alone while we have the lock. */
+static void end_set(void)
+{
+	close_fd(&setting.lock_fd);
+	if (!cgroup_supervisor(&setting.cg))
+		cgroup_sweep(SWEEP_ALL);
+}
+
+static void undo_set(void)
+{
+	util_undo = end_set;            /* the guest may have ended: then even this fails */
+	net_update_undo();
+	limits_set_undo();
+	cgroup_changing(&setting.cg, false);
+	if (setting.listed && cgroup_init(&setting.cg) > 0) {
+		cgroup_publish_addresses(&setting.old, &setting.cg);
+		show_addresses(&setting.old, &setting.cg);
+	}
+	util_undo = NULL;
+	end_set();
+}
+
+static void set_addresses(struct plan *p)
+{
+	net_update(p, &setting.cg);
+	if (!p->net.given)
+		return;
+	setting.old = *p;
+	setting.listed = guests_addresses(&setting.cg, &setting.old.net);
+	cgroup_publish_addresses(p, &setting.cg);
+	show_addresses(p, &setting.cg);
+}
+
+/* Checked whole, then done; what fails is undone. Killed in between, it leaves a mark that --status shows, and the same
+ * --set once more completes it. */
 static int verb_set(struct plan *p)
 {
-	struct cgroup cg;
+	struct cgroup *cg = &setting.cg;
 
-	must_find(p, &cg);
+	must_find(p, cg);
 	limits_check(p);
-	cgroup_require(p, &cg);
 	if (p->net.given || p->net.n_peer)
 		net_check(p);
-	limits_set(p, &cg);
+	setting.lock_fd = cgroup_lock_set(cg);
+	if (setting.lock_fd < 0)
+		just_ended(cg);
+	cgroup_changing(cg, true);
+	util_undo = undo_set;
+	cgroup_require(p, cg);
+	limits_set(p, cg);
 	if (p->net.given || p->net.n_peer)
-		net_update(p, &cg);
-	if (p->net.given) {
-		cgroup_publish_addresses(p, &cg);
-		show_addresses(p, &cg);
-	}
+		set_addresses(p);
+	util_undo = NULL;
+	cgroup_changing(cg, false);
+	end_set();
 	return 0;
 }
 
@@ -639,6 +703,17 @@ int guests_verb(struct plan *p)
 	die("this verb isn't there yet");
 }
 
+uint32_t guests_id_base(pid_t init)
+{
+	char path[32], text[128], *outside;
+
+	snprintf(path, sizeof(path), "%d/uid_map", (int)init);
+	if (read_at(host_proc_fd(), path, text, sizeof(text)) < 0)
+		die_sys("read the guest's uid_map");
+	strtoul(text, &outside, 10);
+	return (uint32_t)strtoul(outside, NULL, 10);
+}
+
 void guests_find(const char *name, struct guest_ref *g)
 {
 	struct cgroup cg;
@@ -653,7 +728,7 @@ void guests_find(const char *name, struct guest_ref *g)
 		die("--join: guest %s has just ended", name);
 	cgroup_attr(&cg, "user.vrun.flags", flags, sizeof(flags));
 	g->userns = strstr(flags, "userns");
-	g->xid = cg.xid;
+	g->id_base = guests_id_base(g->init);
 	snprintf(g->name, sizeof(g->name), "%s", cg.name);
 	cgroup_close(&cg);
 }

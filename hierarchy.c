@@ -422,6 +422,8 @@ static void make_usable(const struct cgroup *cg, unsigned i)
 		return;
 	for (size_t f = 0; f < 2; f++) {
 		snprintf(parent_file, sizeof(parent_file), "../%s", files[f]);
+		if (read_at(cg->v1_dir_fd[i], files[f], text, sizeof(text)) > 0 && text[0] != '\n')
+			continue;
 		if (read_at(cg->v1_dir_fd[i], parent_file, text, sizeof(text)) < 0 ||
 		    write_at(cg->v1_dir_fd[i], files[f], text))
 			die_sys("--cpuset: take the parent's %s", files[f]);
@@ -433,7 +435,7 @@ static void add_v1(struct cgroup *cg, const struct controller *c, pid_t supervis
 {
 	int root_fd = hierarchy_v1(c->v1);
 	_cleanup_fd_ int parent_fd = -1;
-	char path[400], attr[2048], name[24];
+	char path[400], attr[2048], name[24], line[480];
 	unsigned i = cg->n_v1;
 	size_t used;
 
@@ -444,10 +446,13 @@ static void add_v1(struct cgroup *cg, const struct controller *c, pid_t supervis
 	if (path[1] == '\0')
 		path[0] = '\0';
 	snprintf(name, sizeof(name), "vrun-%u", cg->xid);
+	snprintf(line, sizeof(line), "%s %s/%s\n", c->v1, path, name);
 	cgroup_attr(cg, "trusted.vrun.v1", attr, sizeof(attr));
 	used = strlen(attr);
-	snprintf(attr + used, sizeof(attr) - used, "%s %s/%s\n", c->v1, path, name);
-	cgroup_must_set_attr(cg, "trusted.vrun.v1", attr);     /* first: then a sweeper finds it */
+	if (!strstr(attr, line)) {      /* it is, if a --set was killed here */
+		snprintf(attr + used, sizeof(attr) - used, "%s", line);
+		cgroup_must_set_attr(cg, "trusted.vrun.v1", attr);     /* first: then a sweeper finds it */
+	}
 	parent_fd = hierarchy_below(root_fd, path);
 	if (parent_fd < 0 || (mkdirat(parent_fd, name, 0755) && errno != EEXIST))
 		die_sys("%s: make cgroup %s/%s in the v1 hierarchy of %s", c->flag, path, name, c->v1);
@@ -528,6 +533,9 @@ void hierarchy_controllers(const struct plan *p, struct cgroup *cg, const char *
 		bool needed = needs_controller(&p->limits, c->v2);
 
 		needed |= cg->caller_pids && strcmp(c->v2, "pids") == 0;
+		for (unsigned v = 0; needed && v < cg->n_v1; v++)
+			if (strcmp(cg->v1_name[v], c->v1) == 0)
+				make_usable(cg, v);     /* a --set may have been killed before that */
 		if ((!needed && !wants_controller(p, c->v2)) || has_v1(cg, c->v1))
 			continue;
 		if (!available[0] && read_at(cg->tree_fd, "cgroup.controllers", available, sizeof(available)) < 0)

@@ -343,6 +343,16 @@ void limits_apply_sysctl(const struct plan *p)
 
 /* ---- rlimits on guest init ---- */
 
+static uint64_t most_open_files(void)
+{
+	char text[32];
+	uint64_t n = UINT64_MAX;
+
+	if (read_at(host_proc_fd(), "sys/fs/nr_open", text, sizeof(text)) > 0)
+		n = strtoull(text, NULL, 10);
+	return n;
+}
+
 void limits_apply_rlimits(const struct plan *p, pid_t pid)
 {
 	for (size_t i = 0; i < p->limits.n_rlimit; i++) {
@@ -352,8 +362,14 @@ void limits_apply_rlimits(const struct plan *p, pid_t pid)
 			.rlim_max = s->hard == UINT64_MAX ? RLIM_INFINITY : s->hard,
 		};
 
-		if (prlimit(pid, (unsigned)s->resource, &new, NULL))
-			die_sys("--rlimit %s: prlimit", rlimit_name(s->resource));
+		if (prlimit(pid, (unsigned)s->resource, &new, NULL) == 0)
+			continue;
+		/* the same EPERM as for a missing CAP_SYS_RESOURCE, which doesn't help here (kernel/sys.c) */
+		if (errno == EPERM && s->resource == RLIMIT_NOFILE && s->hard > most_open_files())
+			die("--rlimit nofile: above %llu, the host's sysctl fs.nr_open",
+			    (unsigned long long)most_open_files());
+		die_sys("--rlimit %s: prlimit%s", rlimit_name(s->resource),
+			errno == EPERM ? " (raising a hard limit needs CAP_SYS_RESOURCE)" : "");
 	}
 }
 
@@ -377,32 +393,80 @@ void limits_check(struct plan *p)
 }
 
 /* What --set has written so far, newest first: put back if a later step fails. */
-struct written { struct written *next; int dir_fd; const char *file; char old[256]; };
+struct written { struct written *next; int dir_fd; const char *file; char old[4096]; };
 static struct written *journal;
 static bool keep_journal;
 
-static void remember(int dir_fd, const char *file)
+static struct written *remember(int dir_fd, const char *file)
 {
 	struct written *w;
 
 	if (!keep_journal)
-		return;
+		return NULL;
 	w = xmalloc(sizeof(*w));
 	w->next = journal;
 	w->dir_fd = dir_fd;
 	w->file = file;
 	if (read_at(dir_fd, file, w->old, sizeof(w->old)) < 0) {
 		free(w);
-		return;
+		return NULL;
 	}
 	journal = w;
+	return w;
 }
 
-static void put_back(void)
+/* These files have a line a device that has limits, and take one a write. */
+static void remember_device(int dir_fd, const char *file, const char *device, const char *none)
+{
+	struct written *w = remember(dir_fd, file);
+	size_t n = strlen(device);
+	char *line, *save;
+
+	if (!w)
+		return;
+	for (line = strtok_r(w->old, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		if (strncmp(line, device, n) == 0 && line[n] == ' ') {
+			memmove(w->old, line, strlen(line) + 1);
+			return;
+		}
+	}
+	snprintf(w->old, sizeof(w->old), "%s %s", device, none);
+}
+
+void limits_set_undo(void)
 {
 	for (struct written *w = journal; w; w = w->next)
 		write_at(w->dir_fd, w->file, w->old[0] ? w->old : "\n");
 }
+
+/* ---- reading ---- */
+
+/* The number after a key of a "key value" file; without a key, of the file. ABSENT if it isn't there. */
+static uint64_t number_in(int dir_fd, const char *file, const char *key)
+{
+	char text[8192];
+	const char *p = text;
+	size_t n = strlen(key);
+
+	if (dir_fd < 0 || read_at(dir_fd, file, text, sizeof(text)) <= 0)
+		return ABSENT;
+	while (n && (strncmp(p, key, n) || p[n] != ' ')) {
+		p = strchr(p, '\n');
+		if (!p)
+			return ABSENT;
+		p++;
+	}
+	p += n + (n > 0);
+	return *p >= '0' && *p <= '9' ? strtoull(p, NULL, 10) : ABSENT;        /* "max" */
+}
+
+/* v1 says 2^63 rounded to pages for "no limit". */
+static uint64_t v1_limit(uint64_t value)
+{
+	return value >= UINT64_MAX / 2 - 0xffff ? ABSENT : value;
+}
+
+/* ---- writing ---- */
 
 struct where { int fd; bool v1; const struct cgroup *cg; };
 
@@ -414,6 +478,13 @@ static struct where find(const struct cgroup *cg, const char *v1_name)
 			return (struct where){ cg->v1_dir_fd[i], true, cg };
 	}
 	return (struct where){ cg->dir_fd, false, cg };
+}
+
+static void line_of(int dir_fd, const char *file, char *out, size_t size)
+{
+	if (read_at(dir_fd, file, out, size) < 0)
+		out[0] = '\0';
+	out[strcspn(out, "\n")] = '\0';
 }
 
 static bool has_file(struct where w, const char *file)
@@ -430,7 +501,8 @@ static __attribute__((format(printf, 4, 5))) void put(struct where w, const char
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	remember(w.fd, file);
+	if (strcmp(flag, "--io"))
+		remember(w.fd, file);
 	if (write_at(w.fd, file, text))
 		die_sys("%s: write '%s' to %s of guest %u's cgroup", flag, text, file, w.cg->xid);
 }
@@ -474,6 +546,14 @@ static void apply_memory_v1(struct where w, uint64_t memory, uint64_t swap)
 	put_number(w, "--swap", "memory.memsw.limit_in_bytes", both);
 }
 
+/* --swap alone: beside the --memory that is there. */
+static uint64_t memory_limit_v1(struct where w)
+{
+	uint64_t limit = v1_limit(number_in(w.fd, "memory.limit_in_bytes", ""));
+
+	return limit == ABSENT ? UINT64_MAX : limit;
+}
+
 static void apply_memory(const struct limits *l, const struct cgroup *cg)
 {
 	struct where w = find(cg, "memory");
@@ -482,9 +562,11 @@ static void apply_memory(const struct limits *l, const struct cgroup *cg)
 	if (!l->memory_bytes && !l->have_swap)
 		return;
 	if (w.v1) {
-		if (!l->memory_bytes)
+		uint64_t memory = l->memory_bytes ? l->memory_bytes : memory_limit_v1(w);
+
+		if (!l->memory_bytes && memory == UINT64_MAX && swap != UINT64_MAX)
 			die("--swap: needs --memory where the memory controller is cgroup v1");
-		apply_memory_v1(w, l->memory_bytes, swap);
+		apply_memory_v1(w, memory, swap);
 		return;
 	}
 	if (l->memory_bytes)
@@ -561,6 +643,14 @@ static void parse_cpu_map(const char *list, uint8_t map[MAX_CPUS / 8])
 	}
 }
 
+static _Noreturn void no_such_cpus(struct where w, const char *asked)
+{
+	char there[4096];
+
+	line_of(w.fd, w.v1 ? "../cpuset.cpus" : "../cpuset.cpus.effective", there, sizeof(there));
+	die("--cpuset %s: not among the CPUs that there are to be used%s%s", asked, *there ? ": " : "", there);
+}
+
 /* In v2 a set without a CPU that is there means the parent's set: then nothing would be enforced. */
 static void check_cpuset(struct where w, const char *asked)
 {
@@ -573,8 +663,19 @@ static void check_cpuset(struct where w, const char *asked)
 	parse_cpu_map(text, got);
 	for (size_t i = 0; i < sizeof(got); i++) {
 		if (got[i] & ~want[i])
-			die("--cpuset %s: none of these CPUs is there to be used", asked);
+			no_such_cpus(w, asked);
 	}
+}
+
+/* As put(), but the kernel's EINVAL, EACCES or ERANGE for CPUs that aren't there or not the parent's says nothing. */
+static void put_cpus(struct where w, const char *list)
+{
+	remember(w.fd, "cpuset.cpus");
+	if (write_at(w.fd, "cpuset.cpus", list) == 0)
+		return;
+	if (errno != EINVAL && errno != EACCES && errno != ERANGE)
+		die_sys("--cpuset: write '%s' to cpuset.cpus of guest %u's cgroup", list, w.cg->xid);
+	no_such_cpus(w, list);
 }
 
 static void apply_cpuset(const struct limits *l, const struct cgroup *cg)
@@ -586,7 +687,7 @@ static void apply_cpuset(const struct limits *l, const struct cgroup *cg)
 	if (!l->cpuset)
 		return;
 	if (!w.v1) {
-		put(w, "--cpuset", "cpuset.cpus", "%s", inf ? "\n" : l->cpuset);
+		put_cpus(w, inf ? "\n" : l->cpuset);
 		if (!inf)
 			check_cpuset(w, l->cpuset);
 		return;
@@ -594,7 +695,7 @@ static void apply_cpuset(const struct limits *l, const struct cgroup *cg)
 	/* cgroup_claim made it the parent's set */
 	if (inf && read_at(w.fd, "../cpuset.cpus", text, sizeof(text)) < 0)
 		die_sys("--cpuset: read the parent's cpuset.cpus");
-	put(w, "--cpuset", "cpuset.cpus", "%s", inf ? text : l->cpuset);
+	put_cpus(w, inf ? text : l->cpuset);
 }
 
 static void apply_io_v1(struct where w, const struct io_limit *io)
@@ -604,10 +705,15 @@ static void apply_io_v1(struct where w, const struct io_limit *io)
 		{ "blkio.throttle.read_iops_device", io->riops }, { "blkio.throttle.write_iops_device", io->wiops },
 	};
 
+	char device[32];
+
+	snprintf(device, sizeof(device), "%u:%u", major(io->rdev), minor(io->rdev));
 	for (size_t i = 0; i < 4; i++) {
-		if (files[i].value)     /* 0 lifts it */
-			put(w, "--io", files[i].file, "%u:%u %llu", major(io->rdev), minor(io->rdev),
-			    files[i].value == UINT64_MAX ? 0ULL : (unsigned long long)files[i].value);
+		if (!files[i].value)
+			continue;
+		remember_device(w.fd, files[i].file, device, "0");      /* 0 lifts it */
+		put(w, "--io", files[i].file, "%s %llu", device,
+		    files[i].value == UINT64_MAX ? 0ULL : (unsigned long long)files[i].value);
 	}
 }
 
@@ -619,6 +725,7 @@ static void apply_io_v2(struct where w, const struct io_limit *io)
 	char text[256];
 	int n = snprintf(text, sizeof(text), "%u:%u", major(io->rdev), minor(io->rdev));
 
+	remember_device(w.fd, "io.max", text, "rbps=max wbps=max riops=max wiops=max");
 	for (size_t i = 0; i < 4; i++) {
 		if (keys[i].value == UINT64_MAX)
 			n += snprintf(text + n, sizeof(text) - (size_t)n, " %s=max", keys[i].key);
@@ -658,31 +765,10 @@ void limits_apply(const struct plan *p, struct cgroup *cg)
 void limits_set(const struct plan *p, struct cgroup *cg)
 {
 	keep_journal = true;
-	util_undo = put_back;
 	limits_apply(p, cg);
-	util_undo = NULL;
 }
 
 /* ---- accounting ---- */
-
-/* The number after a key of a "key value" file; without a key, of the file. ABSENT if it isn't there. */
-static uint64_t number_in(int dir_fd, const char *file, const char *key)
-{
-	char text[8192];
-	const char *p = text;
-	size_t n = strlen(key);
-
-	if (dir_fd < 0 || read_at(dir_fd, file, text, sizeof(text)) <= 0)
-		return ABSENT;
-	while (n && (strncmp(p, key, n) || p[n] != ' ')) {
-		p = strchr(p, '\n');
-		if (!p)
-			return ABSENT;
-		p++;
-	}
-	p += n + (n > 0);
-	return *p >= '0' && *p <= '9' ? strtoull(p, NULL, 10) : ABSENT;        /* "max" */
-}
 
 /* The sum of a key over all devices: "8:0 rbytes=1 wbytes=2 ..." in v2, "8:0 Read 1" in v1. */
 static uint64_t device_sum(int dir_fd, const char *file, const char *key)
@@ -695,12 +781,6 @@ static uint64_t device_sum(int dir_fd, const char *file, const char *key)
 	for (const char *p = text; (p = strstr(p, key)); p += strlen(key))
 		sum += strtoull(p + strlen(key), NULL, 10);
 	return sum;
-}
-
-/* v1 says 2^63 rounded to pages for "no limit". */
-static uint64_t v1_limit(uint64_t value)
-{
-	return value >= UINT64_MAX / 2 - 0xffff ? ABSENT : value;
 }
 
 static void memory_usage(const struct cgroup *cg, struct usage *u)
@@ -726,7 +806,7 @@ static void memory_usage(const struct cgroup *cg, struct usage *u)
 	both = number_in(w.fd, "memory.memsw.usage_in_bytes", "");
 	u->swap_bytes = both == ABSENT ? ABSENT : both > u->memory_bytes ? both - u->memory_bytes : 0;
 	both = v1_limit(number_in(w.fd, "memory.memsw.limit_in_bytes", ""));
-	u->swap_limit_bytes = both == ABSENT ? ABSENT : both - u->memory_limit_bytes;
+	u->swap_limit_bytes = both == ABSENT || u->memory_limit_bytes == ABSENT ? ABSENT : both - u->memory_limit_bytes;
 }
 
 void limits_usage(const struct cgroup *cg, struct usage *u)
@@ -753,13 +833,6 @@ void limits_usage(const struct cgroup *cg, struct usage *u)
 				      io.v1 ? " Read " : " rbytes=");
 	u->io_write_bytes = device_sum(io.fd, io.v1 ? "blkio.throttle.io_service_bytes_recursive" : "io.stat",
 				       io.v1 ? " Write " : " wbytes=");
-}
-
-static void line_of(int dir_fd, const char *file, char *out, size_t size)
-{
-	if (read_at(dir_fd, file, out, size) < 0)
-		out[0] = '\0';
-	out[strcspn(out, "\n")] = '\0';
 }
 
 void limits_sched(const struct cgroup *cg, struct sched_text *t)

@@ -811,6 +811,22 @@ static void attach(struct set *s, enum net_hook h, int cgroup_fd)
 
 /* ---- a plan as the programs read it ---- */
 
+/* From an earlier list of the guest's: the kernel refuses the same program a second time (EINVAL). */
+static bool attached(struct set *s, enum net_hook h, int cgroup_fd)
+{
+	struct bpf_prog_info info = { 0 };
+	uint32_t ids[16] = { 0 };
+	union bpf_attr a = { .query = { .target_fd = (uint32_t)cgroup_fd, .attach_type = netprog_hook[h].attach_type,
+					.prog_ids = (uintptr_t)ids, .prog_cnt = 16 } };
+
+	if (bpf(BPF_PROG_QUERY, &a) < 0 || object_info(program(s, h), &info, sizeof(info)) < 0)
+		return false;
+	for (size_t i = 0; i < a.query.prog_cnt && i < 16; i++)
+		if (ids[i] == info.id)
+			return true;
+	return false;
+}
+
 static uint32_t word(const uint8_t *p)
 {
 	uint32_t v;
@@ -1431,39 +1447,64 @@ static size_t possible_cpus(void)
 	return strtoul(last, NULL, 10) + 1;
 }
 
-/* The list that was given replaces the one that is; the other stays. One write: no packet sees half of it. */
+/* What net_update has begun: what --set's undoing needs. */
+static struct net_change { bool begun; struct set s; struct net_config old, new; } change;
+
+static void add_again(const struct netdev_address *a)
+{
+	if (netdev_add(a) == 0)
+		netdev_announce(a);
+}
+
+void net_update_undo(void)
+{
+	const struct set *s = &change.s;
+
+	if (!change.begun)
+		return;
+	each_device(&change.new, &change.old, remove_device);
+	if (!(change.old.flags & NET_LOOPBACK6))
+		remove_loopback6(&change.new);
+	each_prefix(&change.new, s->map_fd[NET_MAP_GUESTS], clear_prefix);
+	map_update(s->map_fd[NET_MAP_CONFIG], &change.old.guest, &change.old);
+	each_device(&change.old, &change.new, add_again);
+	each_prefix(&change.old, s->map_fd[NET_MAP_GUESTS], set_prefix);
+}
+
+/* The list that was given replaces the one that is; the other stays. One write: no packet sees half of it. Devices lose
+ * their addresses before that, get them after: whenever we are killed, the configuration names all that are there. */
 void net_update(const struct plan *p, const struct cgroup *cg)
 {
-	struct net_config old, new;
-	struct set s;
+	struct net_config *old = &change.old, *new = &change.new;
+	struct set *s = &change.s;
 
-	if (!guest_config(cg->dir_fd, false, &s, &old))
+	if (!guest_config(cg->dir_fd, false, s, old))
 		die("--set %s: it has no --ip ADDR, or from another version of vrun or on another network", cg->name);
 	if (p->net.later && !p->net.given)
 		die("--set %s --ip-later: only with --ip: it is about those addresses", cg->name);
 	if (p->net.given && p->net.mode != IP_LIST)
 		die("--set %s --ip: none and host can't be changed to in a running guest", cg->name);
-	configuration(&s, &new, p, cg->xid, old.guest);
+	configuration(s, new, p, cg->xid, old->guest);
 	if (!p->net.given) {
-		memcpy(new.v4, old.v4, sizeof(old.v4));
-		memcpy(new.v6, old.v6, sizeof(old.v6));
-		new.n_v4 = old.n_v4;
-		new.n_v6 = old.n_v6;
+		memcpy(new->v4, old->v4, sizeof(old->v4));
+		memcpy(new->v6, old->v6, sizeof(old->v6));
+		new->n_v4 = old->n_v4;
+		new->n_v6 = old->n_v6;
 	}
 	if (!p->net.n_peer) {
-		memcpy(new.peer4, old.peer4, sizeof(old.peer4));
-		memcpy(new.peer6, old.peer6, sizeof(old.peer6));
-		new.n_peer4 = old.n_peer4;
-		new.n_peer6 = old.n_peer6;
+		memcpy(new->peer4, old->peer4, sizeof(old->peer4));
+		memcpy(new->peer6, old->peer6, sizeof(old->peer6));
+		new->n_peer4 = old->n_peer4;
+		new->n_peer6 = old->n_peer6;
 	}
-	keep_flags(&new, &old, p);
+	keep_flags(new, old, p);
 	for (size_t h = 0; h < NET_HOOKS; h++)
-		if (netprog_hook[h].v6_only && (new.flags & ~old.flags & NET_V6))
-			attach(&s, (enum net_hook)h, cg->dir_fd);
-	each_prefix(&old, s.map_fd[NET_MAP_GUESTS], clear_prefix);
-	configure(&s, &new, &old);
-	each_device(&old, &new, remove_device);
-	close_set(&s);
+		if (netprog_hook[h].v6_only && (new->flags & NET_V6) && !attached(s, (enum net_hook)h, cg->dir_fd))
+			attach(s, (enum net_hook)h, cg->dir_fd);
+	change.begun = true;
+	each_device(old, new, remove_device);
+	each_prefix(old, s->map_fd[NET_MAP_GUESTS], clear_prefix);
+	configure(s, new, old);
 }
 
 bool net_counters(int dir_fd, struct net_counters *sum)

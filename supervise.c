@@ -362,6 +362,7 @@ void supervise_undo(struct supervisor *s)
 		supervise_helper(s, "shutdown", true);
 	if (s->helped && s->own_addresses)
 		supervise_helper(s, "netdown", true);
+	cgroup_outlast_set(&s->cg);
 	net_undo(&s->net);
 	cgroup_undo(&s->cg);
 	remove_pid_file(s);

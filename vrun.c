@@ -106,7 +106,7 @@ static void claim(struct run *r)
 	if (joins(r->plan)) {
 		guests_find(r->plan->context.join_name, &r->join);
 		if (r->plan->context.join & NS_USER)
-			r->id_base = r->join.userns ? r->join.xid << 16 : 0;
+			r->id_base = r->join.id_base;
 	}
 }
 
@@ -611,6 +611,7 @@ static void enter_guest(const int fd[])
 	size_t n = 1;
 	pid_t pid;
 
+	cgroup_refresh(&r.sup->cg);     /* --set may have made v1 directories since */
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, r.ctl_fd) < 0)
 		return;                 /* the entering vrun sees its socket close */
 	pid = fork();
@@ -805,6 +806,19 @@ static void release_stdio(const struct plan *p, const struct supervisor *s)
 			dup2(null, fd);
 }
 
+/* What --set has changed since the plan was made, and the kernel doesn't keep: v1 directories to enter, addresses that
+ * the view of the network shows. */
+static void take_changes(struct plan *p, struct cgroup *cg)
+{
+	struct net now;
+
+	cgroup_refresh(cg);
+	if (guests_addresses(cg, &now)) {
+		p->net.addr = now.addr;
+		p->net.n_addr = now.n_addr;
+	}
+}
+
 static void guest_start(struct run *r)
 {
 	const struct plan *p = r->plan;
@@ -816,6 +830,8 @@ static void guest_start(struct run *r)
 	sup.ctl_fd = r->ctl_fd[0];
 	r->init.ctl_fd = r->ctl_fd[1];
 	r->init.error_fd = r->error_fd[1];
+	if (r->again)
+		take_changes((struct plan *)(uintptr_t)p, &sup.cg);
 	WALK(supervisor_steps, r);
 	if (!r->again)
 		cgroup_sweep(SWEEP_AT_START);   /* while the builder works; a claim has swept what stood in its way */

@@ -446,6 +446,9 @@ void cgroup_refresh(struct cgroup *cg); /* v1 directories that --set has added s
 bool cgroup_freeze(const struct cgroup *cg, bool freeze);
 bool cgroup_frozen(const struct cgroup *cg);
 void cgroup_require(const struct plan *p, struct cgroup *cg);   /* --set: directories for limits it had none of */
+int cgroup_lock_set(const struct cgroup *cg);   /* waits; until it is closed; -1: the guest has ended */
+void cgroup_outlast_set(const struct cgroup *cg);       /* the supervisor, before it undoes */
+void cgroup_changing(const struct cgroup *cg, bool changing);
 
 /* hierarchy.c, the second file of this room */
 int hierarchy_dir(int dir_fd, const char *name);        /* opens a directory, no link; CLOEXEC */
@@ -476,7 +479,8 @@ const char *limits_parse_io(struct limits *l, const char *arg);
 const char *limits_parse_sysctl(struct limits *l, const char *arg);
 void limits_check(struct plan *p);
 void limits_apply(const struct plan *p, struct cgroup *cg);     /* all or die, naming flag and controller */
-void limits_set(const struct plan *p, struct cgroup *cg);       /* the same on a running guest; undone if a step fails */
+void limits_set(const struct plan *p, struct cgroup *cg);       /* the same on a running guest, to be undone by: */
+void limits_set_undo(void);
 void limits_apply_rlimits(const struct plan *p, pid_t pid);     /* prlimit(2) as host root on guest init */
 /* What a guest has used. ABSENT: this kernel doesn't tell. */
 #define ABSENT UINT64_MAX
@@ -496,8 +500,10 @@ void limits_apply_sysctl(const struct plan *p);                 /* in the guest'
 /* ---- guests.c: the verbs on running guests ---- */
 int guests_verb(struct plan *p);        /* the exit status */
 /* Fds and ids of running guest NAME for --join; die if there is none or it isn't the caller's. */
-struct guest_ref { pid_t init; int pidfd; uint32_t xid; bool userns; char name[NAME_MAX_LEN + 1]; };
+struct guest_ref { pid_t init; int pidfd; uint32_t id_base; bool userns; char name[NAME_MAX_LEN + 1]; };
 void guests_find(const char *name, struct guest_ref *g);
+bool guests_addresses(const struct cgroup *cg, struct net *net);        /* what it has now, for a plan's own */
+uint32_t guests_id_base(pid_t init);    /* what its 0 is on the host: not xid<<16 if it joined another's user namespace */
 
 /* ---- net.c: the IP layer ---- */
 const char *net_parse_ip(struct net *n, const char *arg);
@@ -517,6 +523,7 @@ void net_bind_source(const struct net_state *st, int sock_fd, int family);
 void net_steer(const struct net_state *st, int sock_fd, const struct sockaddr *asked);
 void net_sweep(int dir_fd);             /* what a killed supervisor left on devices; before its cgroup directory goes */
 void net_update(const struct plan *p, const struct cgroup *cg);         /* --set: the lists of a running guest */
+void net_update_undo(void);
 struct net_counters;
 bool net_counters(int dir_fd, struct net_counters *sum);        /* false: it has no --ip ADDR */
 void net_check_inherited(const struct plan *p); /* sockets among fds 0-2 and --keep-fd */
