@@ -70,6 +70,18 @@ if command -v script >/dev/null; then
 	like "of which it is the controlling one" \
 		"$(script -qec "'$VRUN' --enter web -- sh -c 'echo to >/dev/tty'" /dev/null </dev/null)" 'to'
 fi
+if command -v script >/dev/null; then
+	begin joiner --join user=web -- sleep 600
+	begin third --join user=joiner -- sleep 600
+	for g in joiner third; do
+		is "--join user: its pty is $g's root's" \
+			"$(script -qec "'$VRUN' --enter $g -- stat -c %u:%a /dev/pts/0" /dev/null </dev/null | tr -d '\r\n' | sed 's/\^@//g')" 0:620
+	done
+	is "--join user of one that joined: the same ids" "$("$VRUN" --enter third -- cat /proc/self/uid_map)" \
+		"$("$VRUN" --enter web -- cat /proc/self/uid_map)"
+	v --kill third
+	v --kill joiner
+fi
 begin shut --no-enter -- sleep 600
 exits "--no-enter is kept" 125 v --enter shut -- true
 like "and named" "$err" 'no-enter'

@@ -96,6 +96,33 @@ sleep 0.3
 unlike "the old one is gone" "$(cat "$R/root/now")" '10\.78\.0\.5|db8::5|10\.99'
 host "$VRUN" --kill seen
 wait "$vrun"
+
+# What --set gave lasts over a reboot; and holds on what enters where pid 1 makes no children for vrun.
+cat >"$R/bin/again" <<-'S'
+	#!/bin/sh
+	trap 'exec reboot -f' USR1
+	echo boot >>/root/boots
+	ip addr >/root/now
+	while :; do sleep 0.1; done
+S
+chmod 755 "$R/bin/again"
+boots() { [ "$(wc -l <"$R/root/boots")" -eq "$1" ]; }
+pids() { "$VRUN" --status again | awk '$1 == "pids" { print $2 }'; }
+host "$VRUN" -q --init --name again --root "$R" --ip 10.78.0.5 --hide net -- /bin/again &
+vrun=$!
+wait_for 10 boots 1
+wait_for 10 "$VRUN" -q --status again
+ok "--set of a guest with --init" host "$VRUN" --set again --ip 10.78.0.6 --pids 77
+ok "--enter of it" host "$VRUN" --enter again -- sh -c 'sleep 600 & sleep 600 & sleep 600 & echo'
+ok "what entered counts for the limit" [ "$(pids)" -ge 4 ]
+"$VRUN" --kill again --signal USR1
+ok "it reboots" wait_for 10 boots 2
+ok "and shows the address that --set gave it" wait_for 5 grep -q 10.78.0.6 "$R/root/now"
+unlike "not the one it was started with" "$(cat "$R/root/now")" '10\.78\.0\.5'
+ok "the limit counts what it starts" wait_for 5 eval '[ "$(pids)" -ge 1 ]'
+"$VRUN" --kill again
+wait "$vrun"
+
 run host $V --hide net --share abstract -- true
 is "--share abstract --hide net is refused" "$status" 125
 run host "$VRUN" --root "$R" --ip host --hide net -- true
