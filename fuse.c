@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * fuse.c: one flat directory of generated read-only files, over the kernel's FUSE protocol.
+ * fuse.c: a small tree of generated read-only files, over the kernel's FUSE protocol.
  *
  * Theory of operation. fuse_mount() makes a FUSE superblock and a detached mount of it, without a mount point and
  * without a helper program. fuse_serve() takes the requests that wait on the device and answers each from what a
@@ -14,7 +14,7 @@
  * filled before it is visible and never modified: files up to a page can't be torn by one read(2). A descriptor kept
  * open (top, free -s) sees each new generation when it reads again.
  *
- * Node 1 is the directory; file i is node i + 2. One READDIRPLUS gives the kernel all names at once (START.md 2.2).
+ * Node 1 is the root; entry i is node i + 2. One READDIRPLUS gives the kernel all names at once (START.md 2.2).
  */
 #define _GNU_SOURCE
 #include "vrun.h"
@@ -35,9 +35,34 @@ enum {
 };
 static const uint64_t for_ever_secs = 1ULL << 30;
 
-static void attr_of_dir(struct fuse_attr *a)
+static void attr_of_dir(struct fuse_attr *a, uint64_t node)
 {
-	*a = (struct fuse_attr){ .ino = FUSE_ROOT_ID, .mode = S_IFDIR | 0555, .nlink = 2, .blksize = 4096 };
+	*a = (struct fuse_attr){ .ino = node, .mode = S_IFDIR | 0555, .nlink = 2, .blksize = 4096 };
+}
+
+static void attr_of_link(struct fuse_attr *a, uint64_t node, const char *target)
+{
+	*a = (struct fuse_attr){ .ino = node, .mode = S_IFLNK | 0777, .nlink = 1, .size = strlen(target), .blksize = 4096 };
+}
+
+/* The entry of this kind that the node is. */
+static const struct fuse_entry *find(const struct fuse_tree *t, uint64_t node, enum fuse_kind kind)
+{
+	const struct fuse_entry *e = node - FIRST_NODE < t->n ? &t->entry[node - FIRST_NODE] : NULL;
+
+	return e && e->kind == kind ? e : NULL;
+}
+
+/* As fuse_entry's dir: which directory the node is. */
+static bool find_dir(const struct fuse_tree *t, uint64_t node, size_t *dir)
+{
+	*dir = node == FUSE_ROOT_ID ? 0 : (size_t)(node - FIRST_NODE) + 1;
+	return node == FUSE_ROOT_ID || find(t, node, ENTRY_DIR);
+}
+
+static bool is_in(const struct fuse_tree *t, size_t i, size_t dir)
+{
+	return t->entry[i].dir == dir && t->is_there(t->context, i);
 }
 
 /* Bigger than a page: blksize asks stdio for one read(2) of all of it, which is the more consistent. */
@@ -68,23 +93,33 @@ static int answer_init(const struct fuse_init_in *in, size_t len, struct fuse_re
 	return 0;
 }
 
-/* A name without attributes: they are asked for when somebody wants them, not while a guest starts. */
-static void entry_of(size_t i, struct fuse_entry_out *e)
+/* A file's name comes without attributes: they are asked for when somebody wants them, not while a guest starts. */
+static void entry_of(const struct fuse_tree *t, size_t i, struct fuse_entry_out *e)
 {
 	const struct fuse_file nothing = { 0 };
 
 	*e = (struct fuse_entry_out){ .nodeid = i + FIRST_NODE, .entry_valid = for_ever_secs };
-	attr_of_file(&e->attr, i, &nothing);
+	if (t->entry[i].kind == ENTRY_FILE) {
+		attr_of_file(&e->attr, i, &nothing);
+		return;
+	}
+	e->attr_valid = for_ever_secs;
+	if (t->entry[i].kind == ENTRY_DIR)
+		attr_of_dir(&e->attr, e->nodeid);
+	else
+		attr_of_link(&e->attr, e->nodeid, t->entry[i].target);
 }
 
 static int answer_lookup(const struct fuse_tree *t, uint64_t node, const char *name, size_t len, struct fuse_reply *r)
 {
-	if (node != FUSE_ROOT_ID || !len || name[len - 1])
+	size_t dir;
+
+	if (!find_dir(t, node, &dir) || !len || name[len - 1])
 		return -ENOENT;
 	for (size_t i = 0; i < t->n; i++) {
-		if (strcmp(t->names[i], name))
+		if (strcmp(t->entry[i].name, name) || !is_in(t, i, dir))
 			continue;
-		entry_of(i, (struct fuse_entry_out *)r->body);
+		entry_of(t, i, (struct fuse_entry_out *)r->body);
 		r->body_len = sizeof(struct fuse_entry_out);
 		return 0;
 	}
@@ -94,24 +129,27 @@ static int answer_lookup(const struct fuse_tree *t, uint64_t node, const char *n
 static int answer_readdirplus(const struct fuse_tree *t, uint64_t node, const struct fuse_read_in *in, size_t len,
 			      struct fuse_reply *r)
 {
-	size_t at = 0;
+	static const uint8_t types[] = { [ENTRY_FILE] = DT_REG, [ENTRY_DIR] = DT_DIR, [ENTRY_LINK] = DT_LNK };
+	size_t at = 0, dir;
 
-	if (node != FUSE_ROOT_ID || len < sizeof(*in))
+	if (!find_dir(t, node, &dir) || len < sizeof(*in))
 		return -ENOTDIR;
 	for (size_t i = in->offset < t->n ? (size_t)in->offset : t->n; i < t->n; i++) {
 		struct fuse_direntplus *d = (struct fuse_direntplus *)(r->body + at);
-		size_t name_len = strlen(t->names[i]);
+		size_t name_len = strlen(t->entry[i].name);
 		size_t size = FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET_DIRENTPLUS + name_len);
 
+		if (!is_in(t, i, dir))
+			continue;
 		if (at + size > in->size || at + size > sizeof(r->body))
 			break;
 		memset(d, 0, size);
-		entry_of(i, &d->entry_out);
+		entry_of(t, i, &d->entry_out);
 		d->dirent.ino = i + FIRST_NODE;
 		d->dirent.off = i + 1;
 		d->dirent.namelen = (uint32_t)name_len;
-		d->dirent.type = DT_REG;
-		memcpy(d->dirent.name, t->names[i], name_len);
+		d->dirent.type = types[t->entry[i].kind];
+		memcpy(d->dirent.name, t->entry[i].name, name_len);
 		at += size;
 	}
 	r->body_len = at;
@@ -121,16 +159,21 @@ static int answer_readdirplus(const struct fuse_tree *t, uint64_t node, const st
 static int answer_getattr(const struct fuse_tree *t, const struct fuse_in_header *h, struct fuse_reply *r)
 {
 	struct fuse_attr_out *out = (struct fuse_attr_out *)r->body;
+	const struct fuse_entry *link = find(t, h->nodeid, ENTRY_LINK);
 	struct fuse_file f = { 0 };
+	size_t dir;
 
 	memset(out, 0, sizeof(*out));
 	r->body_len = sizeof(*out);
-	if (h->nodeid == FUSE_ROOT_ID) {
-		out->attr_valid = for_ever_secs;
-		attr_of_dir(&out->attr);
+	out->attr_valid = for_ever_secs;
+	if (link || find_dir(t, h->nodeid, &dir)) {
+		if (link)
+			attr_of_link(&out->attr, h->nodeid, link->target);
+		else
+			attr_of_dir(&out->attr, h->nodeid);
 		return 0;
 	}
-	if (h->nodeid - FIRST_NODE >= t->n)
+	if (!find(t, h->nodeid, ENTRY_FILE))
 		return -ENOENT;
 	t->look(t->context, (size_t)(h->nodeid - FIRST_NODE), h->pid, true, &f);
 	out->attr_valid = f.valid_ns / 1000000000;
@@ -144,13 +187,24 @@ static int answer_read(const struct fuse_tree *t, const struct fuse_in_header *h
 {
 	struct fuse_file f = { 0 };
 
-	if (len < sizeof(*in) || h->nodeid - FIRST_NODE >= t->n)
+	if (len < sizeof(*in) || !find(t, h->nodeid, ENTRY_FILE))
 		return -EINVAL;
 	t->look(t->context, (size_t)(h->nodeid - FIRST_NODE), h->pid, false, &f);
 	if (in->offset >= f.size)
 		return 0;
 	r->data = f.text + in->offset;
 	r->data_len = f.size - in->offset < in->size ? f.size - (size_t)in->offset : in->size;
+	return 0;
+}
+
+static int answer_readlink(const struct fuse_tree *t, uint64_t node, struct fuse_reply *r)
+{
+	const struct fuse_entry *link = find(t, node, ENTRY_LINK);
+
+	if (!link)
+		return -EINVAL;
+	r->data = link->target;
+	r->data_len = strlen(link->target);
 	return 0;
 }
 
@@ -187,6 +241,7 @@ bool fuse_answer(const struct fuse_tree *t, const void *request, size_t n, struc
 	case FUSE_GETATTR: error = answer_getattr(t, &h, r); break;
 	case FUSE_READ: error = answer_read(t, &h, (const void *)in, n, r); break;
 	case FUSE_READDIRPLUS: error = answer_readdirplus(t, h.nodeid, (const void *)in, n, r); break;
+	case FUSE_READLINK: error = answer_readlink(t, h.nodeid, r); break;
 	case FUSE_STATFS: error = answer_statfs(r); break;
 	case FUSE_DESTROY: error = 0; break;
 	default: error = -ENOSYS;
@@ -259,13 +314,13 @@ int fuse_mount(int *device_fd, const char **what)
 	return mount_fd;
 }
 
-/* Detached mounts of single files, while another process serves. Before Linux 6.15 pieces of a mount that isn't in the
+/* Detached mounts of single entries, while another process serves. Before Linux 6.15 pieces of a mount that isn't in the
  * caller's mount namespace can't be taken: then it is put over "/" (which no path but "/.." ever sees) for a moment.
  * The caller's mount namespace is its own, and nothing propagates out of it. */
 static int take_pieces(int mount_fd, const char *const *names, size_t n, int *fds)
 {
 	for (size_t i = 0; i < n; i++) {
-		fds[i] = sys_open_tree(mount_fd, names[i], OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+		fds[i] = sys_open_tree(mount_fd, names[i], OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
 		if (fds[i] < 0)
 			return -1;
 	}

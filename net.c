@@ -1253,9 +1253,10 @@ void net_apply(const struct plan *p, const struct cgroup *cg, struct net_state *
 	st->guests_fd = s.map_fd[NET_MAP_GUESTS];
 	st->config_fd = s.map_fd[NET_MAP_CONFIG];
 	st->steer_fd = s.map_fd[NET_MAP_STEER];
+	st->marks_fd = s.map_fd[NET_MAP_MARKS];
 	st->guest = c.guest;
 	configure(&s, &c, NULL);
-	s.map_fd[NET_MAP_GUESTS] = s.map_fd[NET_MAP_CONFIG] = s.map_fd[NET_MAP_STEER] = -1;
+	s.map_fd[NET_MAP_GUESTS] = s.map_fd[NET_MAP_CONFIG] = s.map_fd[NET_MAP_STEER] = s.map_fd[NET_MAP_MARKS] = -1;
 	close_set(&s);
 }
 
@@ -1291,6 +1292,12 @@ void net_undo(struct net_state *st)
 	close_fd(&st->guests_fd);
 	close_fd(&st->config_fd);
 	close_fd(&st->steer_fd);
+	close_fd(&st->marks_fd);
+}
+
+bool net_config(const struct net_state *st, struct net_config *c)
+{
+	return st->config_fd >= 0 && map_lookup(st->config_fd, &st->guest, c) == 0;
 }
 
 /* An error is the guest's to find: it sends from what the kernel chooses, or, by the egress filter, not at all. */
@@ -1300,7 +1307,7 @@ void net_bind_source(const struct net_state *st, int sock_fd, int family)
 	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
 	struct net_config c;
 
-	if (st->config_fd < 0 || map_lookup(st->config_fd, &st->guest, &c) < 0)
+	if (!net_config(st, &c))
 		return;
 	if (family == AF_INET && c.n_v4) {
 		v4.sin_addr.s_addr = c.v4[0].addr;
@@ -1338,7 +1345,7 @@ void net_steer(const struct net_state *st, int sock_fd, const struct sockaddr *a
 	int v6_only = 0;
 	socklen_t len = sizeof(v6_only);
 
-	if (map_lookup(st->config_fd, &st->guest, &c) < 0)
+	if (!net_config(st, &c))
 		return;
 	if (asked->sa_family == AF_INET6 && memcmp(&v6->sin6_addr, any, 16) == 0) {
 		steer_under(st, &k, V6, sock_fd);

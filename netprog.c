@@ -120,7 +120,10 @@ static size_t link_jumps(struct code *c)
 #define SA(field) offsetof(struct bpf_sock_addr, field)
 #define CF(field) offsetof(struct net_config, field)
 #define COUNT(field) offsetof(struct net_counters, field)
-enum mark_kind { MARK_WILD = 1, MARK_MOVED = 2, MARK_MAPPED = 4, MARK_LOOPBACK_PEER = 8, MARK_DUAL = 16 };
+enum mark_kind {
+	MARK_WILD = NET_MARK_WILD, MARK_MOVED = NET_MARK_MOVED, MARK_MAPPED = NET_MARK_MAPPED,
+	MARK_LOOPBACK_PEER = NET_MARK_LOOPBACK_PEER, MARK_DUAL = NET_MARK_DUAL,
+};
 enum { REFUSE = 0, PASS = 1 };
 
 static void if_flag(struct code *c, uint32_t flag, unsigned l)

@@ -20,6 +20,12 @@
  * a limit that is changed while the guest runs shows. What the supervisor opens are files of the host's /proc and
  * of cgroups by descriptor, nothing that the guest could put in its way.
  *
+ * With --hide net and addresses of the host's there is a directory more, /proc/net: the tables of sockets (their text
+ * comes from netsock.c), and links to what /proc/self/net has of the other names. /proc/net itself is a link, on which
+ * nothing but a link can be mounted; so the directory is mounted on /proc/1/net, which stays as long as the guest, and
+ * a link to that on /proc/net. Other processes' /proc/PID/net can't be covered beforehand: they show the tables of
+ * the guest's own network namespace, which are empty.
+ *
  * CPUs keep their numbers: `online` lists as many as the quota is worth (1.5 CPUs are 2), `possible` and `present`
  * all that its tasks may run on, since programs size per-CPU arrays by these and index them by sched_getcpu(3).
  */
@@ -571,28 +577,65 @@ static size_t render_allowed(char *buf, size_t room, const struct numbers *n, co
 
 enum { N_MEMORY = 1, N_CPU = 2, N_TASKS = 4, N_DISK = 8 };
 static const struct view_file {
-	const char *name;
 	const char *path;               /* in the guest */
 	const char *host;               /* the template, below the host's /proc; NULL: none is needed */
 	unsigned virt, numbers;
 	bool grows;                     /* counters, which get more digits */
 	size_t (*render)(char *buf, size_t room, const struct numbers *n, const char *host);
 } view_files[VIEW_FILES] = {
-	{ "meminfo", "/proc/meminfo", "meminfo", VIRT_MEM, N_MEMORY, false, views_render_meminfo },
-	{ "swaps", "/proc/swaps", "swaps", VIRT_MEM, N_MEMORY, false, views_render_swaps },
-	{ "vmstat", "/proc/vmstat", "vmstat", VIRT_MEM, N_MEMORY, true, views_render_vmstat },
-	{ "stat", "/proc/stat", "stat", VIRT_CPU, N_CPU | N_TASKS, true, views_render_stat },
-	{ "cpuinfo", "/proc/cpuinfo", "cpuinfo", VIRT_CPU, N_CPU, false, views_render_cpuinfo },
-	{ "uptime", "/proc/uptime", NULL, VIRT_CPU, N_CPU, true, views_render_uptime },
-	{ "diskstats", "/proc/diskstats", "diskstats", VIRT_CPU, N_DISK, true, views_render_diskstats },
-	{ "loadavg", "/proc/loadavg", NULL, VIRT_LOAD, N_TASKS, true, views_render_loadavg },
-	{ "online", "/sys/devices/system/cpu/online", NULL, VIRT_CPU, N_CPU, false, render_online },
-	{ "possible", "/sys/devices/system/cpu/possible", NULL, VIRT_CPU, N_CPU, false, render_allowed },
-	{ "present", "/sys/devices/system/cpu/present", NULL, VIRT_CPU, N_CPU, false, render_allowed },
+	{ "/proc/meminfo", "meminfo", VIRT_MEM, N_MEMORY, false, views_render_meminfo },
+	{ "/proc/swaps", "swaps", VIRT_MEM, N_MEMORY, false, views_render_swaps },
+	{ "/proc/vmstat", "vmstat", VIRT_MEM, N_MEMORY, true, views_render_vmstat },
+	{ "/proc/stat", "stat", VIRT_CPU, N_CPU | N_TASKS, true, views_render_stat },
+	{ "/proc/cpuinfo", "cpuinfo", VIRT_CPU, N_CPU, false, views_render_cpuinfo },
+	{ "/proc/uptime", NULL, VIRT_CPU, N_CPU, true, views_render_uptime },
+	{ "/proc/diskstats", "diskstats", VIRT_CPU, N_DISK, true, views_render_diskstats },
+	{ "/proc/loadavg", NULL, VIRT_LOAD, N_TASKS, true, views_render_loadavg },
+	{ "/sys/devices/system/cpu/online", NULL, VIRT_CPU, N_CPU, false, render_online },
+	{ "/sys/devices/system/cpu/possible", NULL, VIRT_CPU, N_CPU, false, render_allowed },
+	{ "/sys/devices/system/cpu/present", NULL, VIRT_CPU, N_CPU, false, render_allowed },
 };
 
+/*
+ * All that is served: the files above; the tables of sockets; then where these are, and the rest of what stands there.
+ * A name that this kernel doesn't have isn't shown. Numbers of nodes are places in here: the same for the guest's life.
+ */
+#define IN_NET (VIEW_FILES + SOCKET_FILES + 1)
+#define SOCKETS(name) { name, ENTRY_FILE, IN_NET, NULL }
+#define NET_LINK(name) { name, ENTRY_LINK, IN_NET, "../../self/net/" name }
+enum { SOCKET_FILES = 10 };
+static const struct fuse_entry entries[] = {
+	{ "meminfo" }, { "swaps" }, { "vmstat" }, { "stat" }, { "cpuinfo" }, { "uptime" }, { "diskstats" }, { "loadavg" },
+	{ "online" }, { "possible" }, { "present" },
+	SOCKETS("tcp"), SOCKETS("tcp6"), SOCKETS("udp"), SOCKETS("udp6"), SOCKETS("udplite"), SOCKETS("udplite6"),
+	SOCKETS("raw"), SOCKETS("raw6"), SOCKETS("sockstat"), SOCKETS("sockstat6"),
+	{ "net", ENTRY_DIR, 0, NULL }, { "net-link", ENTRY_LINK, 0, "1/net" },
+	NET_LINK("anycast6"), NET_LINK("arp"), NET_LINK("arp_tables_matches"), NET_LINK("arp_tables_names"),
+	NET_LINK("arp_tables_targets"), NET_LINK("ip6_tables_matches"), NET_LINK("ip6_tables_names"),
+	NET_LINK("ip6_tables_targets"), NET_LINK("ip6t_hashlimit"), NET_LINK("ip_tables_matches"),
+	NET_LINK("ip_tables_names"), NET_LINK("ip_tables_targets"), NET_LINK("ipt_hashlimit"), NET_LINK("connector"),
+	NET_LINK("dev"), NET_LINK("dev_mcast"),
+	NET_LINK("dev_snmp6"), NET_LINK("fib_trie"), NET_LINK("fib_triestat"), NET_LINK("icmp"), NET_LINK("icmp6"),
+	NET_LINK("if_inet6"), NET_LINK("igmp"), NET_LINK("igmp6"), NET_LINK("ip6_flowlabel"), NET_LINK("ip6_mr_cache"),
+	NET_LINK("ip6_mr_vif"), NET_LINK("ip_mr_cache"), NET_LINK("ip_mr_vif"), NET_LINK("ipv6_route"),
+	NET_LINK("mcfilter"), NET_LINK("mcfilter6"), NET_LINK("netfilter"), NET_LINK("netlink"), NET_LINK("netstat"),
+	NET_LINK("nf_conntrack"), NET_LINK("nf_conntrack_expect"), NET_LINK("packet"), NET_LINK("protocols"),
+	NET_LINK("psched"), NET_LINK("ptype"), NET_LINK("route"), NET_LINK("rt6_stats"), NET_LINK("rt_acct"),
+	NET_LINK("rt_cache"), NET_LINK("sctp"), NET_LINK("snmp"), NET_LINK("snmp6"), NET_LINK("softnet_stat"),
+	NET_LINK("stat"), NET_LINK("tls_stat"), NET_LINK("unix"), NET_LINK("vlan"), NET_LINK("wireless"),
+	NET_LINK("xfrm_stat"), NET_LINK("xt_recent"),
+};
+static const struct { const char *name, *path; } net_pieces[] = {
+	{ "net", "/proc/1/net" }, { "net-link", "/proc/net" },
+};
+char *(*procvirt_sockets)(const char *name, size_t *len);
+
 /* What was last served. Not part of struct view: after the supervisor's exec it is made anew. */
-static struct generation { char *text; size_t size; uint64_t made_ns, mtime_ns; } generations[VIEW_FILES];
+static struct generation {
+	char *text;
+	size_t size;
+	uint64_t made_ns, mtime_ns, valid_ns;
+} generations[VIEW_FILES + SOCKET_FILES];
 
 /* All of a file of the host's /proc, whose size nobody knows before; NULL if there's no such file or no memory. */
 static char *read_host(const char *name)
@@ -682,18 +725,12 @@ static char *pad(char *text, size_t *len, size_t size)
 
 /* A text that says the same is the same generation: the kernel keeps its pages. If there's no source or no memory, the
  * last one stands. */
-static void renew(struct view *v, size_t i, uint64_t now_ns)
+static void keep_text(struct generation *g, char *text, size_t len)
 {
-	struct generation *g = &generations[i];
 	uint64_t real = (uint64_t)clock_ns(CLOCK_REALTIME);
-	size_t len = 0;
-	char *text = render(v, &view_files[i], &len);
 
-	g->made_ns = now_ns;
 	if (!text)
 		return;
-	text = pad(text, &len, size_for(len, v->told_size[i], view_files[i].grows));
-	v->told_size[i] = (uint32_t)len;
 	if (g->text && len == g->size && !memcmp(g->text, text, len)) {
 		free(text);
 		return;
@@ -702,6 +739,33 @@ static void renew(struct view *v, size_t i, uint64_t now_ns)
 	g->text = text;
 	g->size = len;
 	g->mtime_ns = real > g->mtime_ns ? real : g->mtime_ns + 1;
+}
+
+static void renew(struct view *v, size_t i, uint64_t now_ns)
+{
+	struct generation *g = &generations[i];
+	size_t len = 0;
+	char *text = render(v, &view_files[i], &len);
+
+	g->made_ns = now_ns;
+	g->valid_ns = FRESH_MS * 1000000ULL;
+	if (text)
+		text = pad(text, &len, size_for(len, v->told_size[i], view_files[i].grows));
+	if (text)
+		v->told_size[i] = (uint32_t)len;
+	keep_text(g, text, len);
+}
+
+/* New whenever somebody looks: who has just opened a socket looks for it. But a guest with very many of them shall not
+ * keep us busy: we rest nine times as long as it took. */
+static void renew_sockets(struct generation *g, const char *name, uint64_t now_ns)
+{
+	size_t len = 0;
+	char *text = procvirt_sockets ? procvirt_sockets(name, &len) : NULL;
+
+	keep_text(g, text, len);
+	g->made_ns = (uint64_t)clock_ns(CLOCK_MONOTONIC);
+	g->valid_ns = 9 * (g->made_ns - now_ns);
 }
 
 /* Who asks is the last process of the guest that we know of, on its own numbers: the kernel doesn't tell another pid
@@ -726,27 +790,35 @@ static void look(void *context, size_t i, uint32_t pid, bool fresh, struct fuse_
 {
 	struct view *v = context;
 	struct generation *g = &generations[i];
-	const uint64_t now = (uint64_t)clock_ns(CLOCK_MONOTONIC), valid = FRESH_MS * 1000000ULL;
+	const uint64_t now = (uint64_t)clock_ns(CLOCK_MONOTONIC);
 
-	if (fresh ? !g->text || now - g->made_ns >= valid : !g->text) {
-		if (fresh && view_files[i].numbers & N_TASKS)
+	if (fresh ? !g->text || now >= g->made_ns + g->valid_ns : !g->text) {
+		if (fresh && i < VIEW_FILES && view_files[i].numbers & N_TASKS)
 			see_asker(v, pid);
-		renew(v, i, now);
+		if (i < VIEW_FILES)
+			renew(v, i, now);
+		else
+			renew_sockets(g, entries[i].name, now);
 	}
 	*f = (struct fuse_file){
 		.text = g->text, .size = g->text ? g->size : 0, .mtime_ns = g->mtime_ns,
-		.valid_ns = g->made_ns + valid > now ? g->made_ns + valid - now : 0,
+		.valid_ns = g->made_ns + g->valid_ns > now ? g->made_ns + g->valid_ns - now : 0,
 	};
 }
 
-/* ---- open, hand over, serve ---- */
-
-/* The names of the files that this guest has; node numbers count all of them, so that both sides agree. */
-static void view_names(const char *names[VIEW_FILES])
+/* In /proc/net stands what the guest's own network namespace has a name for: no name of the host's comes in. */
+static bool is_there(void *context, size_t i)
 {
-	for (size_t i = 0; i < VIEW_FILES; i++)
-		names[i] = view_files[i].name;
+	const struct view *v = context;
+	char path[64];
+
+	if (entries[i].dir != IN_NET)
+		return true;
+	snprintf(path, sizeof(path), "%d/net/%s", (int)v->guest, entries[i].name);
+	return v->guest > 0 && faccessat(host_proc_fd(), path, F_OK, 0) == 0;
 }
+
+/* ---- open, hand over, serve ---- */
 
 /* The guest's directory in v1, if it has one there, else in cgroup2, if `file` says that the controller is on. */
 static struct view_source find_source(const struct cgroup *cg, const char *v1_name, const char *file)
@@ -790,10 +862,12 @@ static void start_load(struct view *v)
 /* A view that only informs and was not asked for by name: a line instead of an end. */
 static void open_failed(const struct procvirt *p, struct view *v, const char *what)
 {
-	if (p->virt_given)
+	if (p->virt_given && v->virt & virt_files)
 		die_sys("--virt: %s", what);
-	note("%s: %s; the guest sees the host's memory, CPUs and load", what, strerror(errno));
+	note("%s: %s; %s", what, strerror(errno), v->virt & virt_files ?
+	     "the guest sees the host's memory, CPUs and load" : "the guest's /proc/net shows no sockets");
 	v->virt &= ~virt_files;
+	v->sockets = false;
 }
 
 void procvirt_open(const struct plan *p, const struct cgroup *cg, struct view *v)
@@ -802,7 +876,7 @@ void procvirt_open(const struct plan *p, const struct cgroup *cg, struct view *v
 	const char *what;
 
 	procvirt_close(v);              /* of the guest before the restart */
-	for (size_t i = 0; i < VIEW_FILES; i++) {
+	for (size_t i = 0; i < VIEW_FILES + SOCKET_FILES; i++) {
 		free(generations[i].text);
 		generations[i] = (struct generation){ 0 };
 	}
@@ -815,9 +889,11 @@ void procvirt_open(const struct plan *p, const struct cgroup *cg, struct view *v
 		v->monotonic_ns = (int64_t)pv->uptime_secs * NS_PER_SEC - clock_ns(CLOCK_MONOTONIC);
 		v->boottime_ns = (int64_t)pv->uptime_secs * NS_PER_SEC - clock_ns(CLOCK_BOOTTIME);
 	}
-	if (!(v->virt & virt_files))
+	v->sockets = p->net.mode == IP_LIST && pv->hide & HIDE_NET;
+	if (!(v->virt & virt_files) && !v->sockets)
 		return;
-	find_sources(cg, v);
+	if (v->virt & virt_files)
+		find_sources(cg, v);
 	if (v->virt & VIRT_MEM && v->memory.dir_fd < 0) {
 		if (pv->virt_given)
 			die("--virt mem: the guest has no memory cgroup");
@@ -833,8 +909,8 @@ void procvirt_open(const struct plan *p, const struct cgroup *cg, struct view *v
 
 size_t procvirt_overmounts(const struct view *v, struct overmount *out, size_t room)
 {
-	const char *names[VIEW_FILES];
-	int fds[VIEW_FILES];
+	const char *names[VIEW_MOUNTS];
+	int fds[VIEW_MOUNTS];
 	size_t n = 0;
 
 	if (v->mount_fd < 0)
@@ -842,8 +918,12 @@ size_t procvirt_overmounts(const struct view *v, struct overmount *out, size_t r
 	for (size_t i = 0; i < VIEW_FILES; i++) {
 		if (!(view_files[i].virt & v->virt) || n == room)
 			continue;
-		names[n] = view_files[i].name;
+		names[n] = entries[i].name;
 		out[n++].path = view_files[i].path;
+	}
+	for (size_t i = 0; v->sockets && i < sizeof(net_pieces) / sizeof(net_pieces[0]) && n < room; i++) {
+		names[n] = net_pieces[i].name;
+		out[n++].path = net_pieces[i].path;
 	}
 	if (fuse_pieces(v->mount_fd, names, n, fds) < 0)
 		die_sys("--virt: take the views' files");
@@ -854,10 +934,8 @@ size_t procvirt_overmounts(const struct view *v, struct overmount *out, size_t r
 
 void procvirt_serve(struct view *v)
 {
-	const char *names[VIEW_FILES];
-	const struct fuse_tree tree = { names, VIEW_FILES, v, look };
+	const struct fuse_tree tree = { entries, sizeof(entries) / sizeof(entries[0]), v, is_there, look };
 
-	view_names(names);
 	if (v->device_fd >= 0 && !fuse_serve(v->device_fd, &tree))
 		close_fd(&v->device_fd);
 }

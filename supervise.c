@@ -187,6 +187,7 @@ static void each_fd(const struct supervisor *s, void (*f)(int))
 	for (unsigned i = 0; i < c->n_v1; i++)
 		f(c->v1_dir_fd[i]);
 	f(s->net.lookup_link_fd); f(s->net.config_fd); f(s->net.guests_fd); f(s->net.steer_fd);
+	f(s->net.marks_fd);
 	f(s->view.device_fd); f(s->view.stats_fd); f(s->view.load_fd);
 	f(s->tty.master_fd);
 	f(s->tty.slave_fd);
@@ -221,6 +222,18 @@ static void tell_failure(const char *text)
 	supervise_status(current, "{\"event\":\"error\",\"message\":\"%s\"}", escaped);
 }
 
+/* For procvirt.c, which knows nothing of the network. An inode's number is its cgroup's id (kernfs, Linux 5.5). */
+static char *own_sockets(const char *name, size_t *len)
+{
+	const struct supervisor *s = current;
+	struct netsock n = { .net = &s->net, .id_base = s->broker.id_base, .guest = s->init_pid };
+	struct stat st;
+
+	if (s->cg.broker_fd >= 0 && fstat(s->cg.broker_fd, &st) == 0)
+		n.cgroup = st.st_ino;
+	return netsock_text(&n, name, len);
+}
+
 void supervise_tells(struct supervisor *s)
 {
 	current = s;
@@ -231,6 +244,7 @@ void supervise_hooks(struct supervisor *s)
 {
 	supervise_tells(s);
 	util_undo = undo_current;
+	procvirt_sockets = own_sockets;
 }
 
 void supervise_role(int fd)

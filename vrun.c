@@ -80,9 +80,9 @@ static bool own_uts(const struct plan *p) { return own(p, NS_UTS); }
 static bool own_cgroup(const struct plan *p) { return own(p, NS_CGROUP); }
 static bool own_net(const struct plan *p) { return p->net.mode == IP_NONE && own(p, NS_NET); }
 static bool own_time(const struct plan *p) { return p->procvirt.virt & VIRT_UPTIME; }
-static bool has_view(const struct plan *p) { return p->procvirt.virt != 0; }
 static bool host_net(const struct plan *p) { return p->net.mode != IP_NONE; }
 static bool net_view(const struct plan *p) { return p->net.mode == IP_LIST && p->procvirt.hide & HIDE_NET; }
+static bool has_view(const struct plan *p) { return p->procvirt.virt != 0 || net_view(p); }
 static bool shares_net(const struct plan *p) { return host_net(p) && !net_view(p); }
 static bool ip_list(const struct plan *p) { return p->net.mode == IP_LIST; }
 static bool joins(const struct plan *p) { return p->context.join != 0; }
@@ -303,7 +303,7 @@ static void build_tree(struct run *r)
 {
 	struct build *b = &r->build;
 	const struct plan *p = r->plan;
-	struct overmount over[VIEW_FILES];
+	struct overmount over[VIEW_MOUNTS];
 	bool joined_pid = p->context.join & NS_PID;
 
 	b->id_base = r->id_base;
@@ -313,7 +313,7 @@ static void build_tree(struct run *r)
 	b->own_net = own_net(p) || net_view(p);
 	b->want_pty = tty_wanted(&r->sup->tty);
 	b->over = over;
-	b->n_over = procvirt_overmounts(&r->sup->view, over, VIEW_FILES);
+	b->n_over = procvirt_overmounts(&r->sup->view, over, VIEW_MOUNTS);
 	root_apply(b);
 }
 
@@ -663,7 +663,7 @@ static uint32_t start_message(struct run *r)
 		return 0;
 	switch (m.type) {
 	case CTL_BORN:
-		s->init_pid = m.value;
+		s->init_pid = s->view.guest = m.value;
 		s->broker.uts_fd = fd[0];
 		s->broker.net_view = net_view(r->plan);
 		s->broker.net_fd = fd[1];
@@ -744,7 +744,7 @@ static void wait_for_exec(struct run *r)
 static struct supervisor sup = {
 	.ctl_fd = -1, .enter_fd = { -1, -1 }, .signal_fd = -1, .self_fd = -1, .guard_fd = -1, .status_fd = -1, .pid_dir_fd = -1,
 	.cg = { .tree_fd = -1, .dir_fd = -1, .payload_fd = -1, .broker_fd = -1, .kill_fd = -1 },
-	.net = { .lookup_link_fd = -1, .config_fd = -1, .guests_fd = -1, .steer_fd = -1 },
+	.net = { .lookup_link_fd = -1, .config_fd = -1, .guests_fd = -1, .steer_fd = -1, .marks_fd = -1 },
 	.tty = { .master_fd = -1, .term_fd = -1, .in_fd = -1, .out_fd = -1, .slave_fd = -1 },
 	.view = { .device_fd = -1, .mount_fd = -1, .stats_fd = -1, .load_fd = -1 },
 	.broker = { .listener_fd = -1, .uts_fd = -1, .net_fd = -1, .cgroup_fd = -1 },

@@ -276,7 +276,7 @@ int seccomp_file_memfd(const struct plan *p);
 void seccomp_apply_memfd(int fd);
 
 /* What procvirt.c shows a guest from. */
-enum { VIEW_FILES = 11 };
+enum { VIEW_FILES = 11, VIEW_MOUNTS = VIEW_FILES + 2 };
 struct view_source { int dir_fd; bool v1; };    /* a cgroup directory; -1: nobody accounts this for the guest */
 struct view {                           /* plain data: travels in the supervisor's state, and to the broker */
 	unsigned virt;                  /* VIRT_* */
@@ -290,11 +290,13 @@ struct view {                           /* plain data: travels in the supervisor
 	uint64_t user_base_us, system_base_us, nice_base_us;    /* its cgroup's time when it started (restart) */
 	uint32_t told_size[VIEW_FILES]; /* which never shrinks */
 	uint16_t stats_family;          /* taskstats' number; 0: the kernel has none */
+	bool sockets;                   /* /proc/net is served, too */
+	pid_t guest;                    /* whose /proc/PID/net has the names that are shown there; 0: not born yet */
 	uint32_t last_pid;              /* highest seen, on the guest's numbers */
 };
 
 /* net.c's; travels in the supervisor's state, and to the broker: what must stay open while the guest lives. */
-struct net_state { int lookup_link_fd, config_fd, guests_fd, steer_fd; uint64_t guest; };
+struct net_state { int lookup_link_fd, config_fd, guests_fd, steer_fd, marks_fd; uint64_t guest; };
 
 struct broker {                         /* plain data: travels in the sealed memfd of the broker's role */
 	int listener_fd;                /* seccomp notify */
@@ -524,6 +526,8 @@ void net_steer(const struct net_state *st, int sock_fd, const struct sockaddr *a
 void net_sweep(int dir_fd);             /* what a killed supervisor left on devices; before its cgroup directory goes */
 void net_update(const struct plan *p, const struct cgroup *cg);         /* --set: the lists of a running guest */
 void net_update_undo(void);
+struct net_config;
+bool net_config(const struct net_state *st, struct net_config *c);      /* as it is now; false: no --ip ADDR */
 struct net_counters;
 bool net_counters(int dir_fd, struct net_counters *sum);        /* false: it has no --ip ADDR */
 void net_check_inherited(const struct plan *p); /* sockets among fds 0-2 and --keep-fd */
@@ -565,11 +569,18 @@ size_t views_render_diskstats(char *buf, size_t room, const struct numbers *n, c
 size_t views_render_cpulist(char *buf, size_t room, const uint64_t mask[VIEWS_CPU_WORDS]);
 size_t views_sysinfo(void *out, const struct numbers *n, bool abi_32);
 
-/* ---- fuse.c: a flat directory of generated files over FUSE; knows no concern ---- */
+/* ---- fuse.c: a small tree of generated files over FUSE; knows no concern ---- */
+enum fuse_kind { ENTRY_FILE, ENTRY_DIR, ENTRY_LINK };
+struct fuse_entry {                     /* dir: in which one; 0: the root, else 1 + its index */
+	const char *name;
+	uint8_t kind, dir;
+	const char *target;             /* of a link */
+};
 struct fuse_file { const char *text; size_t size; uint64_t mtime_ns, valid_ns; };
 struct fuse_tree {
-	const char *const *names; size_t n;
+	const struct fuse_entry *entry; size_t n;
 	void *context;
+	bool (*is_there)(void *context, size_t i);
 	/* What file i is now. fresh: attributes are asked for, a new generation may begin; else the one that was last
 	 * told, whose text is read. pid: who asks, on the mounter's numbers; 0: unknown. */
 	void (*look)(void *context, size_t i, uint32_t pid, bool fresh, struct fuse_file *f);
@@ -623,10 +634,12 @@ struct net_counters {                   /* v4 first; a value a CPU in a map of t
 	uint64_t tx_bytes[2], tx_packets[2], rx_bytes[2], rx_packets[2];
 	uint64_t denied_binds, denied_connects, dropped;
 };
-/* A socket whose address in the kernel isn't what its program asked for. */
+/* A socket whose address in the kernel isn't what its program asked for: kind is of these. */
+enum net_mark_kind { NET_MARK_WILD = 1, NET_MARK_MOVED = 2, NET_MARK_MAPPED = 4, NET_MARK_LOOPBACK_PEER = 8, NET_MARK_DUAL = 16 };
 struct net_mark { uint32_t kind, ip4; uint32_t ip6[4]; uint16_t port, zero; uint32_t zero2; };
 /* Who gets a packet to a wildcard (addr 0) or moved listener: key of the sockhash. Port in host order. */
 struct net_steer { uint64_t guest; uint32_t addr[4]; uint16_t port; uint8_t protocol, slot; uint32_t zero; };
+enum { NET_STEER_V4 = 0, NET_STEER_DUAL = 2, NET_STEER_V6 = 4 };         /* slots, two each */
 struct net_prefix { uint32_t plen; uint8_t ip[16]; };           /* key of the guests map; IPv4 as mapped */
 #define NET_OWNER_UDP (1ULL << 63)      /* in its value, a guest's id: UDP sockets of it may be in the table */
 enum net_map { NET_MAP_CONFIG, NET_MAP_COUNTERS, NET_MAP_MARKS, NET_MAP_STEER, NET_MAP_GUESTS, NET_MAP_IDS, NET_MAPS };
@@ -650,6 +663,16 @@ void netshow_programs(FILE *out, const struct net *n);  /* those that a guest wi
 /* ---- netview.c: a network namespace that only shows (--hide net with --ip ADDR) ---- */
 void netview_apply(const struct plan *p);       /* builder, still in the host's network namespace: makes it and enters it */
 void netview_update(const struct plan *p, int net_fd);  /* --set --ip: the same in a running guest's namespace */
+
+/* ---- netsock.c: which of the host stack's sockets are the guest's, as text (--hide net with --ip ADDR) ---- */
+struct netsock {
+	const struct net_state *net;
+	uint64_t cgroup;                /* id of the broker's, where they are made; 0: there is none yet */
+	uint32_t id_base;
+	pid_t guest;                    /* a process of the guest's, for its empty tables */
+};
+/* Supervisor: /proc/net/NAME, NAME one of tcp, tcp6, udp, ... sockstat6; to be freed. NULL: none, or not now. */
+char *netsock_text(const struct netsock *n, const char *name, size_t *len);
 
 /* ---- netdev.c: net.c's other tool: addresses on the host's devices ---- */
 struct netdev_address { uint8_t family, plen; uint8_t ip[16]; uint32_t ifindex; };
@@ -675,6 +698,8 @@ void procvirt_apply_time(const struct plan *p, const struct view *v);
 size_t procvirt_overmounts(const struct view *v, struct overmount *out, size_t room);
 /* Supervisor, whenever device_fd is readable or broken; never waits, opens nothing of the guest. */
 void procvirt_serve(struct view *v);
+/* Supervisor's: one of the tables of sockets in /proc/net, as text to be freed. NULL: the last one stands. */
+extern char *(*procvirt_sockets)(const char *name, size_t *len);
 void procvirt_close(struct view *v);    /* what procvirt_open opened; guest init and broker too: the views end when
 					 * the last copy of device_fd is closed */
 /* Broker: sysinfo(2) as the guest's caller should see it, into 112 bytes; how many of them to write. Once before it

@@ -13,17 +13,25 @@ static void look(void *context, size_t i, uint32_t pid, bool fresh, struct fuse_
 	*f = (struct fuse_file){ .text = context, .size = i * 16, .mtime_ns = pid, .valid_ns = 100000000 };
 }
 
+static bool is_there(void *context, size_t i)
+{
+	return context && i < 7;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char *const names[] = { "a", "meminfo", "online", "loadavg" };
+	static const struct fuse_entry entries[] = {
+		{ "a" }, { "meminfo" }, { "online" }, { "loadavg" }, { "net", ENTRY_DIR, 0, NULL },
+		{ "tcp", ENTRY_FILE, 5, NULL }, { "dev", ENTRY_LINK, 5, "../../self/net/dev" },
+	};
 	uint64_t request[REQUEST_MAX / 8];
 	struct fuse_in_header *h = (struct fuse_in_header *)request;
 	struct fuse_out_header *out;
 	struct fuse_reply r;
-	char *text = malloc(3 * 16), sum = 0;
-	const struct fuse_tree tree = { names, 4, text, look };
+	char *text = malloc(5 * 16), sum = 0;
+	const struct fuse_tree tree = { entries, 7, text, is_there, look };
 
-	memset(text, 'x', 3 * 16);
+	memset(text, 'x', 5 * 16);
 	if (size > sizeof(request))
 		size = sizeof(request);
 	memcpy(request, data, size);
