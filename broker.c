@@ -33,6 +33,7 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <netinet/in.h>
+#include <linux/netlink.h>
 #include <linux/seccomp.h>
 #include <unistd.h>
 #include "compat.h"
@@ -495,11 +496,24 @@ static int make_plain(struct request *q, const uint32_t word[4])
 	return err;
 }
 
+/*
+ * sock_diag(7) lists the sockets of a network namespace to everybody in it. In the guest's there are none of IPv4 and
+ * IPv6; a socket of the host's would tell of everybody's, since nothing can be put between a netlink socket and its
+ * owner: the filter sees the numbers of descriptors, which dup(2) changes, and what another process answers doesn't
+ * come from port 0, the kernel's, which is all that libraries believe. So the question fails: the socket is of a
+ * protocol that has no kernel side (NETLINK_USERSOCK), to send is ECONNREFUSED, and ss(8) reads /proc/net instead.
+ * A socket(2) that fails would do as well, but ss complains then.
+ */
+static bool is_sock_diag(const struct broker *b, const uint32_t word[4])
+{
+	return b->net_view && word[0] == AF_NETLINK && word[2] == NETLINK_SOCK_DIAG;
+}
+
 /* word: family, type, protocol, and for a pair where its numbers go. */
 static int make_socket(struct request *q, const uint32_t word[4], bool pair)
 {
 	bool cloexec = word[1] & SOCK_CLOEXEC, elsewhere;
-	int fd[2] = { -1, -1 }, err;
+	int fd[2] = { -1, -1 }, protocol, err;
 	struct caller c;
 
 	err = read_caller(q, &c);
@@ -507,6 +521,7 @@ static int make_socket(struct request *q, const uint32_t word[4], bool pair)
 		return err;
 	if (!is_family_allowed(word[0]))
 		return EAFNOSUPPORT;
+	protocol = is_sock_diag(q->broker, word) ? NETLINK_USERSOCK : (int)word[2];
 	elsewhere = q->broker->net_view && (pair || !is_host_stack(word));
 	if (elsewhere)
 		enter_net(q->broker->net_fd);
@@ -514,9 +529,9 @@ static int make_socket(struct request *q, const uint32_t word[4], bool pair)
 	if (!pair && may_raw_icmp(q, &c, word))
 		set_effective(BIT(CAP_NET_RAW));
 	if (pair)
-		err = socketpair((int)word[0], (int)(word[1] | SOCK_CLOEXEC), (int)word[2], fd) < 0 ? errno : 0;
+		err = socketpair((int)word[0], (int)(word[1] | SOCK_CLOEXEC), protocol, fd) < 0 ? errno : 0;
 	else
-		err = (fd[0] = socket((int)word[0], (int)(word[1] | SOCK_CLOEXEC), (int)word[2])) < 0 ? errno : 0;
+		err = (fd[0] = socket((int)word[0], (int)(word[1] | SOCK_CLOEXEC), protocol)) < 0 ? errno : 0;
 	become_root(supervisor_pid);
 	if (elsewhere)
 		enter_net(host_net_fd);

@@ -96,6 +96,8 @@ struct rule {
 
 #define NET_VIEW_SOCKET(family, why) \
 	{ CALL(socket, 359, 281), 0, UINT32_MAX, family, family, 0, NET_VIEW, NO_CAP, 0, why }
+#define NET_VIEW_PROTOCOL(protocol, why) \
+	{ CALL(socket, 359, 281), 2, UINT32_MAX, protocol, protocol, 0, NET_VIEW, NO_CAP, 0, why }
 #define NET_VIEW_IOCTL(from, to, error, why) \
 	{ CALL(ioctl, 54, 54), 1, UINT32_MAX, from, to, error, NET_VIEW, NO_CAP, 0, why }
 
@@ -112,6 +114,8 @@ struct rule {
 #define ICMP "ping: a raw socket for ICMP without CAP_NET_RAW on the host, bound to the guest's address"
 #define STACK "the guest's network namespace only shows: the broker makes the socket on the host's stack, with the " \
 	"caller's ids and capabilities"
+#define SOCK_DIAG "would list the sockets of the guest's network namespace, which has none: the broker gives a netlink " \
+	"socket that nobody answers, so that ss(8) reads /proc/net"
 #define INTERFACES "asks of interfaces are answered from what the guest's network namespace shows"
 #define USERNS "in a user namespace of its own guest root would have all capabilities, and could mount"
 #define PROJECT "changes a file's project, which is what disk limits go by"
@@ -178,6 +182,7 @@ static const struct rule rules[] = {
 	BROKER_ICMP(58, ICMP),
 	NET_VIEW_SOCKET(2, STACK),
 	NET_VIEW_SOCKET(10, STACK),
+	NET_VIEW_PROTOCOL(4, SOCK_DIAG),
 	NET_VIEW_IOCTL(0x8910, 0x894a, 0, INTERFACES),
 	NET_VIEW_IOCTL(0x894c, 0x89ff, 0, INTERFACES),      /* 0x894b is SIOCOUTQNSD, a socket's own */
 	NET_VIEW_IOCTL(0x8b00, 0x8bff, EOPNOTSUPP, "wireless devices are the host's"),

@@ -1,0 +1,125 @@
+#!/bin/sh
+# --hide net with --ip ADDR: /proc/net and what reads it show the guest's sockets of the host's stack, and no other.
+# limit: 120
+. "$(dirname "$0")/lib.sh"
+need root cgroup2 net bpf kernel:fuse
+HOST_ADDRS="10.78.0.5/24 10.78.0.6/24 10.78.0.7/24 2001:db8::5/64 2001:db8::6/64"
+. "$(dirname "$0")/net.sh"
+cp "$helpers/socks" "$R/bin/socks"
+socks=$helpers/socks
+leftovers_before
+
+# Sockets that are nobody's: the host's own, and another guest's, on the very ports and on 127.0.0.1.
+mkfifo "$tmp/host.in" "$tmp/other.in"
+sleep 110 >"$tmp/host.in" & keep1=$!
+sleep 110 >"$tmp/other.in" & keep2=$!
+at_exit "kill $keep1 $keep2 2>/dev/null"
+"$socks" hold 10.78.0.7 - <"$tmp/host.in" >"$tmp/host" 2>&1 &
+wait_for 20 grep -q ready "$tmp/host"
+"$VRUN" -q --root "$R" --ip 10.78.0.6 --ip 2001:db8::6 --hide net -- socks hold 10.78.0.6 2001:db8::6 \
+	<"$tmp/other.in" >"$tmp/other" 2>&1 &
+wait_for 20 grep -q ready "$tmp/other"
+
+# Lines of the tables for sockets that a process has (inode 0: not accepted yet, or already closed).
+sorted() { grep '^[tu]' "$1" | grep -v ' 0$' | sort; }
+hold='mkfifo /tmp/in; sleep 60 >/tmp/in & socks hold "$@" </tmp/in >/tmp/knows &
+	while ! grep -q ready /tmp/knows 2>/dev/null; do usleep 20000; done
+	cat /tmp/knows; echo ==; socks list; echo ==; socks list /proc/1/net'
+# shellcheck disable=SC2016 # expanded in the guest
+part() { awk -v n="$1" '/^==$/ { at++; next } at == n' "$tmp/out"; }
+
+# holds SENTENCE ADDR4 ADDR6 VRUN-OPTION...
+holds() {
+	_says=$1 _a4=$2 _a6=$3
+	shift 3
+	run "$VRUN" -q --root "$R" --hide net "$@" -- sh -c "$hold" sh "$_a4" "$_a6"
+	printf '%s\n' "$out" >"$tmp/out"
+	[ -z "$err" ] || printf '%s\n' "$err" | sed 's/^/# err: /'
+	part 0 >"$tmp/knows"
+	part 1 >"$tmp/shown"
+	is "$_says: each of its sockets stands in /proc/net, by the names its program knows, and nothing else" \
+		"$(sorted "$tmp/shown")" "$(sorted "$tmp/knows")"
+	is "$_says: in /proc/1/net too" "$(part 2 | sort)" "$(sort "$tmp/shown")"
+}
+holds "one address" 10.78.0.5 - --ip 10.78.0.5
+holds "one of each family" 10.78.0.5 2001:db8::5 --ip 10.78.0.5 --ip 2001:db8::5
+holds "without a user namespace" 10.78.0.5 2001:db8::5 --ip 10.78.0.5 --ip 2001:db8::5 --userns no
+holds "with no other view" 10.78.0.5 - --ip 10.78.0.5 --virt none
+holds "UDP on every address" 10.78.0.5 2001:db8::5 --ip 10.78.0.5 --ip 2001:db8::5 --ccap multicast
+like "(control) on the host all of them show" "$("$socks" list)" '10\.78\.0\.6:8080 '
+like "(control) and the host's own" "$("$socks" list)" '10\.78\.0\.7:8082 '
+run "$VRUN" -q --root "$R" --ip 10.78.0.5 --hide mount,proc --share abstract -- socks list
+like "(control) a guest without --hide net sees them" "$out" '10\.78\.0\.6:8080 '
+
+# Column by column what the kernel says outside, but for slot, owner, reference count, place and quick acknowledges.
+columns() { awk 'FNR > 1 && NF > 11 { $1 = $11 = $12 = $15 = ""; $8 = 0; print }' "$1"; }
+guest --ip 10.78.0.5 --hide net -- sh -c 'mkfifo /tmp/in; sleep 30 >/tmp/in & socks hold 10.78.0.5 - </tmp/in >/tmp/knows &
+	while ! grep -q ready /tmp/knows 2>/dev/null; do usleep 20000; done; cp /proc/net/tcp /proc/net/udp /root; echo >/root/go
+	while [ -e /root/go ]; do usleep 20000; done' &
+wait_for 20 test -e "$R/root/go"
+for table in tcp udp; do
+	# Not those on the loopback, and not where the host has a wildcard: their names are others outside.
+	columns "$R/root/$table" | grep -v ' 0100007F:\|:1F9[04] 00000000:0000' | sort >"$tmp/in"
+	columns /proc/net/$table | sort >"$tmp/kernel"
+	is "$table: its lines are the kernel's" "$(grep -vxF -f "$tmp/kernel" "$tmp/in")" ""
+	like "$table: (control) there were some" "$(cat "$tmp/in")" '05004E0A:1F9'
+	is "$table: so is the header" "$(head -n 1 "$R/root/$table" | sed 's/ *$//')" "$(head -n 1 /proc/net/$table | sed 's/ *$//')"
+done
+rm "$R/root/go"
+wait "$!"
+
+# The rest of /proc/net, and what the machine counts as a whole.
+run guest --ip 10.78.0.5 --hide net -- sh -c 'cat /proc/net/dev /proc/net/unix /proc/net/route >/dev/null || echo missing
+	cd /proc/self/net && for f in *; do [ -e /proc/net/$f ] || echo not there: $f; done
+	grep TCP: /proc/net/sockstat; ls /proc/net/dev_snmp6; cat /proc/net/nothing 2>&1'
+like "the other names lead to its own network namespace" "$out" '^lo$'
+unlike "none of them is missing" "$out" '^(missing|not there)'
+like "sockstat has nothing of the machine's" "$out" '^TCP: inuse 0 orphan 0 tw 0 alloc 0 mem 0$'
+like "a name that isn't there isn't" "$out" 'No such file'
+
+# sock_diag: no way to ask it, and none to end others' connections by it.
+for way in send sendmsg write dup one destroy int80 socketcall; do
+	[ "$(uname -m)" = x86_64 ] || [ "${way#int}${way#so}" = "$way$way" ] || continue
+	run guest --ip 10.78.0.5 --hide net -- socks diag $way
+	is "sock_diag by $way answers nothing" "$out" ECONNREFUSED
+	run guest --ip 10.78.0.5 --hide net --userns no -- socks diag $way
+	is "sock_diag by $way answers nothing, without a user namespace" "$out" ECONNREFUSED
+done
+run "$socks" diag send
+like "(control) outside it does" "$out" '^[1-9][0-9]*$'
+run guest --hide net -- socks diag send
+is "(control) with --ip none it is the guest's own" "$out" 0
+
+# The tools. The guest's root is the host's tree here.
+for tool in "ss -Htlnp" "netstat -ltnp" "lsof -nP -iTCP -sTCP:LISTEN" "busybox netstat -ltn"; do
+	command -v "${tool%% *}" >/dev/null || { skip "no ${tool%% *}"; continue; }
+	case $tool in
+	busybox*) who= ;;
+	*) who=socks ;;
+	esac
+	run "$VRUN" -q --ip 10.78.0.5 --hide net --bind "$socks:/tmp/socks" --tmpfs /tmp -- \
+		sh -c "PATH=\$PATH:/usr/local/bin; mkfifo /run/in; sleep 30 >/run/in & /tmp/socks many 1 TCP </run/in >/run/o &
+		while ! grep -q ready /run/o; do sleep 0.05; done; $tool 2>&1"
+	like "$tool: shows the guest's listener${who:+, and whose it is}" "$out" "10\.78\.0\.5.*$who|$who.*10\.78\.0\.5"
+	unlike "$tool: no other, and no complaint" "$out" "80[89][0-9]|annot|rror"
+done
+
+# Lines stay whole while sockets come and go under the reader, in a table of several pages.
+secs=2
+[ "${VRUN_LONG-}" != 1 ] || secs=30
+run guest --ip 10.78.0.5 --hide net -- sh -c "ulimit -n 4096; mkfifo /tmp/in; sleep 60 >/tmp/in &
+	socks many 300 TCP </tmp/in >/tmp/o & while ! grep -q ready /tmp/o; do usleep 20000; done
+	socks churn $((secs + 2)) & socks churn $((secs + 2)) & socks whole $secs & socks whole $secs; wait \$!"
+is "two readers while sockets come and go: only whole lines" "$(echo "$out" | head -n 1)" 0
+
+# Once it has run for a moment the supervisor executes itself anew.
+run guest --ip 10.78.0.5 --hide net -- sh -c 'socks list >/dev/null; usleep 300000; '"$hold" sh 10.78.0.5 -
+printf '%s\n' "$out" >"$tmp/out"
+part 0 >"$tmp/knows"
+part 1 >"$tmp/shown"
+is "also after the supervisor's exec" "$(sorted "$tmp/shown")" "$(sorted "$tmp/knows")"
+like "(control) there was something" "$(cat "$tmp/shown")" ':8080 '
+
+kill "$keep1" "$keep2"
+wait 2>/dev/null
+leftovers_none "nothing is left behind"
