@@ -1,5 +1,6 @@
 # The executable itself.
 # second-kernel: no
+# lane: program
 . "$(dirname "$0")/lib.sh"
 need tool:readelf tool:strip
 mktmp

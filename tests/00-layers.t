@@ -1,6 +1,7 @@
 # Who may call whom, read from the object files with nm.  A new file gets its
 # place in this table; the rules are below it.
 # second-kernel: no
+# lane: program
 . "$(dirname "$0")/lib.sh"
 
 order="vrun supervise init guests enter check" # know the order: may call everything

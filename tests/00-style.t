@@ -1,5 +1,6 @@
 # What a reviewer shouldn't have to say.
 # second-kernel: no
+# lane: program
 . "$(dirname "$0")/lib.sh"
 cd "$top" || exit 1
 

@@ -1,6 +1,7 @@
 # The unit tests in C, see tests/unit.
 . "$(dirname "$0")/lib.sh"
 # second-kernel: no
+# lane: program
 cd "$top" || exit 1
 
 # Each prints TAP lines; they are counted anew here, so that all are one file.

@@ -1,6 +1,7 @@
 # The unit tests, the fuzzers (some seconds each) and vrun itself with address
 # and undefined-behaviour sanitizers, on glibc.
 # second-kernel: no
+# lane: program
 # limit: 240
 . "$(dirname "$0")/lib.sh"
 need tool:make tool:gcc tool:clang

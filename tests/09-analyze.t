@@ -1,5 +1,6 @@
 # What gcc's and clang's analyzers and the sanitizers find.
 # second-kernel: no
+# lane: program
 # limit: 240
 . "$(dirname "$0")/lib.sh"
 need tool:make tool:clang-tidy

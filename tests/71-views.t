@@ -1,5 +1,6 @@
 #!/bin/sh
 # --virt mem,cpu,load: what tells a guest about the machine tells of the guest.
+# lane: alone
 . "$(dirname "$0")/lib.sh"
 need root cgroup2
 [ -c /dev/fuse ] || { skip "needs /dev/fuse"; exit 0; }

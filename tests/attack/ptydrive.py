@@ -137,12 +137,30 @@ def supervisor_pid(t):
 
 
 def wake_ups(pid):
+    """In a second, once what the start left to do is done; a machine that is busy takes its time for that."""
     def count():
         status = open("/proc/%d/status" % pid).read()
         return int(re.search(r"\nvoluntary_ctxt_switches:\s+(\d+)", status).group(1))
-    first = count()
-    time.sleep(1)
-    return count() - first
+    until = time.time() + WAIT
+    while True:
+        first = count()
+        time.sleep(1)
+        woken = count() - first
+        if not woken or time.time() > until:
+            return woken
+
+
+def runs(*argv):
+    """Whether some process is that command, by now: in a guest's terminal, its foreground then."""
+    want = "".join(a + "\0" for a in argv).encode()
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/cmdline" % pid, "rb") as f:
+                if f.read() == want:
+                    return True
+        except OSError:
+            pass
+    return False
 
 
 # --- what a login shows ------------------------------------------------------
@@ -292,9 +310,8 @@ def pipeline_stop(t):
     t.type("\x1a")
     t.expect("Stopped")
     t.prompt()
-    time.sleep(0.3)
+    t.until("quiet", lambda: not t.read(0.5))
     t.seen = b""
-    t.absent("n [0-9]", 0.5)
     t.type("fg\n")
     t.expect("n [0-9]")
     t.type("\x03")
@@ -302,7 +319,7 @@ def pipeline_stop(t):
 
 
 def killed_stop(t):
-    t.type(GUEST + " sh -c 'sleep 1; echo ended'\n")
+    t.type(GUEST + " sh -c 'sleep 2; echo ended'\n")
     t.until("raw", t.is_raw)
     os.kill(supervisor_pid(t), signal.SIGTSTP)
     t.expect("Stopped")
@@ -319,16 +336,18 @@ def inner_shell(t):
     t.until("raw", t.is_raw)
     t.type("PS1='%% '\n")
     t.expect("(\n|\r)%% ")
-    t.type("sleep 50\n")
-    time.sleep(0.3)
+    seconds = str(100000 + os.getpid())
+    t.type("sleep %s\n" % seconds)
+    t.until("sleep", lambda: runs("sleep", seconds))
     t.type("\x1a")
     t.expect("Stopped")
     t.type("jobs\n")
-    t.expect("sleep 50")
+    t.expect("sleep " + seconds)
     t.type("kill %1; fg >/dev/null; echo d\"\"one\n")
     t.expect("done")
-    t.type("sleep 50\n")
-    time.sleep(0.3)
+    t.until("no sleep", lambda: not runs("sleep", seconds))
+    t.type("sleep %s\n" % seconds)
+    t.until("sleep", lambda: runs("sleep", seconds))
     t.type("\x03")
     t.type("echo a\"\"live\n")
     t.expect("alive")
@@ -534,11 +553,10 @@ def vi(t):
 
 def idle(t):
     """A supervisor that waits uses no CPU, whatever its terminal does."""
-    t.type(GUEST + " sleep 2\n")
+    t.type(GUEST + " sleep 100\n")
     t.until("raw", t.is_raw)
-    pid = supervisor_pid(t)
-    time.sleep(0.3)
-    check("wake-ups in a second", wake_ups(pid), 0)
+    check("wake-ups in a second", wake_ups(supervisor_pid(t)), 0)
+    t.type("\x03")
     t.prompt()
 
 
