@@ -447,7 +447,7 @@ static int give_pair(const struct request *q, const int fd[2], bool cloexec, uin
 	return guest_write(q, address, number, sizeof(number));
 }
 
-enum { SOCKETCALL_SOCKET = 1, SOCKETCALL_SOCKETPAIR = 8 };      /* linux/net.h: SYS_SOCKET, SYS_SOCKETPAIR */
+enum { SOCKETCALL_SOCKET = 1, SOCKETCALL_BIND = 2, SOCKETCALL_SOCKETPAIR = 8 };        /* linux/net.h: SYS_SOCKET, .. */
 
 static bool is_icmp(const uint32_t word[4])
 {
@@ -547,18 +547,6 @@ static int make_socket(struct request *q, const uint32_t word[4], bool pair)
 	return err;
 }
 
-static int on_socketcall(struct request *q)
-{
-	bool pair = q->arg[0] == SOCKETCALL_SOCKETPAIR;
-	uint32_t word[4] = { 0 };
-	int err;
-
-	if (!pair && q->arg[0] != SOCKETCALL_SOCKET)
-		return EINVAL;
-	err = guest_read(q, q->arg[1], word, (pair ? 4 : 3) * sizeof(word[0]));
-	return err ? err : make_socket(q, word, pair);
-}
-
 static int on_socket(struct request *q)
 {
 	uint32_t word[4] = { (uint32_t)q->arg[0], (uint32_t)q->arg[1], (uint32_t)q->arg[2] };
@@ -607,8 +595,9 @@ static bool is_udp(int fd)
  * that is let through is judged by the address programs as any is; it only isn't steered. */
 static int on_bind(struct request *q)
 {
-	union { struct sockaddr any; struct sockaddr_in v4; struct sockaddr_in6 v6; } sa = { 0 };
+	union { struct sockaddr any; struct sockaddr_in v4; struct sockaddr_in6 v6; } sa = { 0 }, name = { 0 };
 	size_t len = (uint32_t)q->arg[2];
+	socklen_t name_len = sizeof(name);
 	_cleanup_fd_ int fd = callers_fd(q, (int)q->arg[0]);
 	struct caller c;
 	int err;
@@ -619,7 +608,9 @@ static int on_bind(struct request *q)
 	err = guest_read(q, q->arg[1], &sa, len);
 	if (err)
 		return err;
-	if (!sa.v4.sin_port)                    /* at the same place in both */
+	/* Port 0 is a client's, and may stay a wildcard. But when it connects, the kernel would choose the source: so it
+	 * is bound to the first address after all, where there is a first one for all peers (IPv4). */
+	if (!sa.v4.sin_port && sa.any.sa_family != AF_INET)     /* at the same place in both */
 		return LET_THROUGH;
 	err = read_caller(q, &c);
 	if (err)
@@ -627,9 +618,28 @@ static int on_bind(struct request *q)
 	become(q->broker, &c);
 	err = bind(fd, &sa.any, (socklen_t)len) < 0 ? errno : 0;
 	become_root(supervisor_pid);
-	if (!err && steer)
+	if (!err && !sa.v4.sin_port && getsockname(fd, &name.any, &name_len) == 0)
+		sa.v4.sin_port = name.v4.sin_port;
+	if (!err && steer && sa.v4.sin_port)
 		steer(&q->broker->net, fd, &sa.any);
 	return err;
+}
+
+/* i386's way to several calls: number and arguments in memory. */
+static int on_socketcall(struct request *q)
+{
+	bool pair = q->arg[0] == SOCKETCALL_SOCKETPAIR, binds = q->arg[0] == SOCKETCALL_BIND;
+	uint32_t word[4] = { 0 };
+	int err;
+
+	if (!pair && !binds && q->arg[0] != SOCKETCALL_SOCKET)
+		return EINVAL;
+	err = guest_read(q, q->arg[1], word, (pair ? 4 : 3) * sizeof(word[0]));
+	if (err || !binds)
+		return err ? err : make_socket(q, word, pair);
+	for (int i = 0; i < 3; i++)
+		q->arg[i] = word[i];
+	return on_bind(q);
 }
 
 /* One row a brokered call; seccomp.c's row for it says when it is handed over. */

@@ -586,9 +586,10 @@ static void drop_mark(struct code *c)
 	call(c, BPF_FUNC_sk_storage_delete);
 }
 
-/* A UDP wildcard: to ALLOW as it is, with several addresses. One with a port, which two guests may want, is
- * steered as TCP's are, if a broker does the bind (no program can put a UDP socket into the table). */
-static void leave_wildcard(struct code *c)
+/* A UDP wildcard: to ALLOW as it is, with several addresses. One with a port, which two guests may want, and any of
+ * IPv4, which may connect later, is steered as TCP's are, if a broker does the bind (no program can put a UDP socket
+ * into the table). */
+static void leave_wildcard(struct code *c, bool v6)
 {
 	unsigned not = label(c);
 
@@ -596,8 +597,10 @@ static void leave_wildcard(struct code *c)
 	if_flag(c, NET_MULTICAST | NET_LATER, ALLOW);
 	unless_flag(c, NET_SEVERAL, not);
 	unless_flag(c, NET_UDP_STEERED, ALLOW);
-	load(c, BPF_W, R1, R6, SA(user_port));
-	when_is(c, BPF_JEQ, R1, 0, ALLOW);
+	if (v6) {
+		load(c, BPF_W, R1, R6, SA(user_port));
+		when_is(c, BPF_JEQ, R1, 0, ALLOW);
+	}
 	here(c, not);
 }
 
@@ -642,7 +645,7 @@ static void bind_v4(struct code *c, size_t at)
 	part(c, wild, "0.0.0.0: the first address");
 	load(c, BPF_W, R1, R6, SA(type));
 	when_is(c, BPF_JEQ, R1, SOCK_STREAM, keep);
-	leave_wildcard(c);
+	leave_wildcard(c, at != SA(user_ip4));
 	here(c, keep);
 	load(c, BPF_W, R9, R7, CF(v4[0].addr));
 	load(c, BPF_W, R1, FP, (size_t)KIND_AT);
@@ -822,7 +825,7 @@ static void compile_bind6(struct code *c)
 	part(c, wild, "::: the first address");
 	load(c, BPF_W, R1, R6, SA(type));
 	when_is(c, BPF_JEQ, R1, SOCK_STREAM, tcp);
-	leave_wildcard(c);
+	leave_wildcard(c, true);
 	here(c, tcp);
 	unless_flag(c, NET_V4, v6_alone);
 	if_v6only(c, v6_alone);

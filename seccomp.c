@@ -91,6 +91,9 @@ struct rule {
 #define BROKER_BIND(name, i386, arm, why) \
 	{ CALL(name, i386, arm), ANY, 0, 0, 0, 0, STEERED_ONLY, NO_CAP, 0, why }
 
+#define BROKER_SOCKETCALL_BIND(number, why) \
+	{ CALL(socketcall, 102, NONE), 0, UINT32_MAX, number, number, 0, STEERED_ONLY, NO_CAP, 0, why }
+
 #define BROKER_VIEW(name, i386, arm, why) \
 	{ CALL(name, i386, arm), ANY, 0, 0, 0, 0, VIEW_ONLY, NO_CAP, 0, why }
 
@@ -187,6 +190,7 @@ static const struct rule rules[] = {
 	NET_VIEW_IOCTL(0x894c, 0x89ff, 0, INTERFACES),      /* 0x894b is SIOCOUTQNSD, a socket's own */
 	NET_VIEW_IOCTL(0x8b00, 0x8bff, EOPNOTSUPP, "wireless devices are the host's"),
 	BROKER_BIND(bind, 361, 282, "UDP wildcards of several guests on one port: only a process can steer them"),
+	BROKER_SOCKETCALL_BIND(2, "the same"),
 	BROKER_VIEW(sysinfo, 116, 116, "memory and load are the guest's, as in its /proc"),
 };
 enum { N_RULES = sizeof(rules) / sizeof(rules[0]) };

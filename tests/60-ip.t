@@ -59,6 +59,12 @@ says "sendto without bind: the same" "HOST udp4:10.1.2.4:7001 10.1.2.4:7001 10.1
 	--ip 10.1.2.5 -- sh -c "net ask udp 10.1.2.4:7001 | sed 's/[0-9]* *$//'"
 says "connect on UDP" "ok ok 10.1.2.5:" --ip 10.1.2.5 -- sh -c "net udp4 connect 10.1.2.4:7001 name | sed 's/[0-9]* *$//'"
 says "sendto, then connect on the same socket" "ok ok ok" --ip 10.1.2.5 -- net udp4 send 10.1.2.4:7001 connect 10.1.2.4:7001
+for o in "--ip 10.1.2.5" "--ip 10.1.2.5 --ip 2001:db8::3" "--ip 10.1.2.5 --ip 10.7.0.1 --userns no"; do
+	says "UDP, bind to port 0 of the wildcard, then connect, $o" "ok ok ok ok 10.1.2.4:7001" $o -- \
+		net udp4 bind 0.0.0.0:0 connect 10.1.2.4:7001 sendc recv
+	says "or then sendto, here and there, $o" "ok ok ok 10.1.2.4:7001 ok 10.1.2.4:7001" $o -- \
+		net udp4 bind 0.0.0.0:0 send 10.1.2.4:7001 recv send 10.1.2.4:7001 recv
+done
 says "connect to the loopback and then elsewhere" "ok ok ok ok 10.1.2.5:" --ip 10.1.2.5 -- \
 	sh -c "net udp4 connect 127.0.0.1:9 unspec connect 10.1.2.4:7001 name | sed 's/[0-9]* *$//'"
 says "bind to no port, then connect" "ok ok ok ok 10.1.2.5:" --ip 10.1.2.5 -- \

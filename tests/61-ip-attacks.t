@@ -74,10 +74,84 @@ else
 	skip "no bind by io_uring in this kernel"
 fi
 
+# --- what else a socket can be told ------------------------------------------
+
+kinds="--userns_yes --userns_no_--seccomp_none_--hide_mount,proc"
+try "raw ICMPv6 bound to a foreign address" "ok ok ok" "ok ok EPERM" raw6 58 bind '[2001:db8::4]:0' echo6 '[2001:db8::3]'
+try "IPV6_HDRINCL and a foreign source" "ok ok ok" "ok ok EPERM" raw6 58 set hdrincl6 header6 '[2001:db8::4]' '[2001:db8::3]'
+try "a ping socket for IPv6" "ok ok" "ok EINVAL" ping6 bind '[2001:db8::4]:0'
+try "SO_BINDTODEVICE, then bind" "ok ok ok" "ok ok $N" tcp4 set device host0 bind 10.1.2.4:0
+try "SO_BINDTODEVICE, then IP_PKTINFO" "ok ok ok" "ok ok EPERM" udp4 set device host0 from 10.1.2.4 10.1.2.9:9
+try "IP_UNICAST_IF, then IP_PKTINFO" "ok ok ok" "ok ok EPERM" udp4 set unicast-if host0 from 10.1.2.4 10.1.2.5:9
+try "IP_UNICAST_IF of lo" "ok ok ok 127.0.0.1:7002" "ok ok ok none" udp4 set unicast-if lo send 127.0.0.1:7002 recv
+try "SO_PRIORITY, then bind" "ok ok ok" "ok ok $N" tcp4 set priority bind 10.1.2.4:0
+try "UDP_ENCAP, then bind" "ok ok ok" "ok ok $N" udp4 set encap bind 10.1.2.4:4500
+try "a source route, then bind" "ok ok ok" "ok EPERM $N" udp4 set srr 10.1.2.4 bind 10.1.2.4:0
+case $("$net" tcp4 port-range 7300 7301) in
+"ok ok ") try "IP_LOCAL_PORT_RANGE, then bind" "ok ok ok" "ok ok $N" tcp4 port-range 7300 7301 bind 10.1.2.4:0 ;;
+*) skip "no IP_LOCAL_PORT_RANGE in this kernel (6.3)" ;;
+esac
+try "TCP Fast Open to the host's loopback" "ok ok" "ok ECONNREFUSED" tcp4 fastopen 127.0.0.1:7002
+try "link-local, as a peer: the source" "ok ok" "ok EPERM" udp6 from "[$link%host0]" "[$link%host0]:9"
+try "a route, by netlink" ok EPERM newroute 10.9.9.8
+try "an address for lo, by ioctl" ok EPERM device-address lo:9 10.9.9.9
+ip addr flush dev lo label lo:9
+ip addr del 10.9.9.9/32 dev lo 2>/dev/null
+# SCTP takes a list of addresses at once; it isn't in every kernel.
+if [ "$("$net" sctp4)" = "ok " ]; then
+	try "SCTP, bindx" "ok ok" "EPROTONOSUPPORT EBADF" sctp4 bindx 10.1.2.4:0
+	try "SCTP, connectx" "ok ECONNREFUSED" "EPROTONOSUPPORT EBADF" sctp4 connectx 10.1.2.4:9
+else
+	skip "no SCTP in this kernel"
+	says "SCTP isn't asked for either" EPROTONOSUPPORT --ip 10.1.2.3 -- net sctp4
+fi
+# VSOCK, XDP, ALG, SMC, TIPC, RDS, CAN, KCM, QIPCRTR and whatever else this kernel has.
+for f in 3 4 5 6 7 8 9 11 12 13 14 15 $(seq 18 45); do
+	for t in 1 2 3 5; do
+		case $("$net" family "$f" $t) in "ok ") others="${others:-} family $f $t" ;; esac
+	done
+done
+isnt "(outside: there are sockets of other families)" "${others:-}" ""
+# shellcheck disable=SC2086
+for g in "" "--seccomp none" "--userns no --seccomp none --hide mount,proc"; do
+	says "none of them is in a guest${g:+, $g}" "$(echo $others | sed 's/family [0-9]* [0-9]*/EAFNOSUPPORT/g')" $g --ip 10.1.2.3 -- net $others
+done
+
+# In a network of its own the guest has the host's sockets all the same, behind a view; without one it has those of
+# nothing: the programs go with the cgroup.
+if "$net" own-net | grep -q ok; then
+	u="--userns yes --ccap userns --ip 10.1.2.3 --ip 2001:db8::3"
+	host "a network namespace of one's own" "ok ok ok" own-net tcp4 bind 127.0.0.1:0
+	says "a network of the guest's making, behind a view" "ok ok $N" $u -- net own-net tcp4 bind 10.1.2.4:0
+	says "and without" "ok ok $N" $u --hide mount,proc -- net own-net tcp4 bind 10.1.2.4:0
+fi
+if [ "$(uname -m)" = x86_64 ] && [ "$("$net" i386 direct tcp4)" = "ok " ]; then
+	for way in socketcall direct; do
+		try "i386, $way: bind" "ok ok" "ok $N" i386 $way tcp4 bind 10.1.2.4:0
+		[ $way = socketcall ] || continue
+		try "i386, $way: bind, IPv6" "ok ok" "ok $N" i386 $way udp6 bind '[2001:db8::4]:0'
+		try "i386, $way: the host's loopback" "ok ok 127.0.0.1:7002" "ok ok none" i386 $way udp4 send 127.0.0.1:7002 recv
+		try "i386, $way: connect" "ok ok" "ok ECONNREFUSED" i386 $way tcp4 connect 127.0.0.1:7002
+		try "i386, $way: MPTCP" ok EPROTONOSUPPORT i386 $way mptcp4
+		try "i386, $way: another family" "ok" EAFNOSUPPORT i386 $way ${others:+${others%% family*}} family "$(echo $others |
+			cut -d' ' -f2)" "$(echo $others | cut -d' ' -f3)"
+	done
+else
+	skip "no 32-bit ABI"
+fi
+
 # --- what others see ---------------------------------------------------------
 
 me() { sed 's/.* \([^ ]*\):[0-9]* *$/\1/'; }
 is "TCP Fast Open: the peer sees the guest's address" "$(guest --ip 10.1.2.5 -- net tcp4 fastopen 10.1.2.4:7000 name | me)" 10.1.2.5
+
+says "TCP Fast Open to a peer that is denied" "ok EPERM" --ip 10.1.2.5 --connect-deny 10.1.2.4 -- net tcp4 fastopen 10.1.2.4:7000
+for way in socketcall direct; do
+	[ "$("$net" i386 $way tcp4)" = "ok " ] || continue
+	is "nor does i386, $way" "$(guest --ip 10.1.2.5 -- net i386 $way tcp4 connect 10.1.2.4:7000 name | me)" 10.1.2.5
+	is "nor a bind by it, of UDP in a guest with several addresses" "$(guest --ip 10.1.2.5 --ip 2001:db8::4 -- \
+		net i386 $way udp4 bind 0.0.0.0:0 connect 10.1.2.4:7000 name | me)" 10.1.2.5
+done
 
 # --- listening without bind, and what a wildcard hears -----------------------
 
@@ -114,6 +188,30 @@ wait $!
 exits "an inherited socket is refused" 125 "$net" with-socket 0 "$VRUN" --root "$R" $abstract --ip 10.1.2.3 -- true
 exits "as stdout, too" 125 "$net" with-socket 1 "$VRUN" --root "$R" $abstract --ip 10.1.2.3 -- true
 
+# What another process hands over keeps to the addresses of whoever made it: a guest's socket to that guest's, the
+# host's, which is a gift, to all of the host's.
+mkdir -m 0777 "$tmp/share"
+"$net" tcp4 give "$tmp/share/host" >"$tmp/gave" 2>&1 &
+says "a socket that the host hands over is the host's" "ok ok" --bind "$tmp/share:/mnt" --ip 10.1.2.3 -- net take /mnt/host bind 10.1.2.4:0
+wait $!
+for g in --userns_yes --userns_no; do
+	g=$(echo $g | tr _ ' ')
+	rm -f "$tmp/share/guest"
+	# shellcheck disable=SC2086
+	guest $g --bind "$tmp/share:/mnt" --ip 10.1.2.3 -- net tcp4 give /mnt/guest >"$tmp/gave" 2>&1 &
+	# shellcheck disable=SC2086
+	says "what a guest hands to another is neither's but the first's, $g" "ok $N $N ok 10.1.2.3:7200" $g --bind "$tmp/share:/mnt" \
+		--ip 10.1.2.5 -- net take /mnt/guest bind 10.1.2.4:0 bind 10.1.2.5:0 bind 10.1.2.3:7200 name
+	wait $!
+	rm -f "$tmp/share/guest"
+	# shellcheck disable=SC2086
+	guest $g --bind "$tmp/share:/mnt" --ip 10.1.2.3 -- net udp4 give /mnt/guest >"$tmp/gave" 2>&1 &
+	# shellcheck disable=SC2086
+	says "nor does it send from elsewhere, $g" "ok EPERM EPERM ok" $g --bind "$tmp/share:/mnt" --ip 10.1.2.5 -- \
+		net take /mnt/guest from 10.1.2.4 10.1.2.4:9 from 10.1.2.5 10.1.2.4:9 from 10.1.2.3 10.1.2.4:9
+	wait $!
+done
+
 # --- two guests --------------------------------------------------------------
 
 serve_guest "$tmp/a" 20 A --ip 10.1.2.3 --ip 2001:db8::3 -- tcp4:127.0.0.1:7100 'tcp6:[::1]:7100' udp4:127.0.0.1:7100 tcp4:0.0.0.0:7101
@@ -127,6 +225,14 @@ says "its ::1 is, too" "ECONNREFUSED" --ip 2001:db8::4 -- net ask tcp '[::1]:710
 ula=$(ss -H6ltn "sport = :7100" | awk '{ print $4 }' | grep fd76)
 says "a guest's ::1 on the host is out of another's reach by peer rules and by address" "ok $N" --ip 2001:db8::4 -- \
 	net tcp6 bind "${ula%:*}:0"
+serve_guest "$tmp/r1" 9 R1 --userns no --ip 10.1.2.4 -- reuse4:10.1.2.4:7102
+for a in 10.1.2.5:7102 0.0.0.0:7102; do
+	guest --userns no --ip 10.1.2.5 -- net tcp4 set reuseport bind $a listen accept >"$tmp/thief" 2>&1 &
+	wait_for 10 sh -c "ss -Hltn 'sport = :7102' | grep -q 10.1.2.5"
+	is "SO_REUSEPORT by the same user id steals nothing of another guest's ($a)" "$(for _ in 1 2 3 4 5 6; do ask tcp 10.1.2.4:7102; done |
+		cut -d' ' -f1 | sort -u)" R1
+	wait $!
+done
 says "both serve the same port" "ok ok ok" --ip 10.1.2.4 -- net tcp4 bind 0.0.0.0:7101 listen
 
 # --- death -------------------------------------------------------------------

@@ -11,6 +11,11 @@
  *   ask A:P                what a server there says; "tcp" or "udp" before it
  *   serve TAG SECONDS SPEC...   SPEC: tcp4:A:P ...; answers "TAG SPEC local peer"; prints "SPEC ok|ERRNO name"
  *   uring-bind A:P         by io_uring
+ *   set unicast-if|bindtodevice DEV, priority, encap, srr A (source route), hdrincl6      header6 SRC DST  echo6 DST
+ *   family N TYPE          a socket of that family
+ *   port-range LO HI  bindx A  connectx A:P (SCTP)  newroute A  device-address DEV A (by ioctl)  own-net (unshare, lo up)
+ *   give PATH, take PATH   passes the socket to another process by a UNIX socket there, and gets it
+ *   i386 socketcall|direct what follows makes, binds, connects, sends and asks names by the 32-bit ABI
  *   with-socket FD CMD...  CMD with an internet socket as descriptor FD
  *   sleep MS  scope        (abi of Landlock)
  *   bpf-name  bpf PREFIX   of the lookup program of this network; programs and maps of that name, links here
@@ -30,6 +35,8 @@
 #include <netinet/ip.h>
 #include <netinet/ip_icmp.h>
 #include <netinet/tcp.h>
+#include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -43,6 +50,87 @@
 #include <linux/rtnetlink.h>
 
 static int fd = -1;
+
+/* ---- the 32-bit ABI: int $0x80, with arguments below 4 GiB ---- */
+
+enum { BY_NATIVE, BY_SOCKETCALL, BY_NUMBER };
+static int abi;
+
+#ifdef __x86_64__
+static long call32(long nr, long a, long b, long c, long d, long e, long f)
+{
+	long r;
+
+	__asm__ volatile("lea -128(%%rsp), %%rsp; push %%rbp; mov %7, %%rbp; int $0x80; pop %%rbp; lea 128(%%rsp), %%rsp"
+			 : "=a"(r) : "a"(nr), "b"(a), "c"(b), "d"(c), "S"(d), "D"(e), "r"(f)
+			 : "memory", "r8", "r9", "r10", "r11");
+	if (r < 0) {
+		errno = (int)-r;
+		return -1;
+	}
+	return r;
+}
+#else
+static long call32(long nr, long a, long b, long c, long d, long e, long f)
+{
+	(void)nr; (void)a; (void)b; (void)c; (void)d; (void)e; (void)f;
+	errno = ENOSYS;
+	return -1;
+}
+#endif
+
+/* number: linux/net.h's SYS_*. For each its own call, too, since Linux 4.3. */
+static long any_call(int number, long native, long a, const void *b, long c, long d, const void *e, long f)
+{
+	static const int direct[] = { [1] = 359, [2] = 361, [3] = 362, [6] = 367, [7] = 368, [11] = 369 };
+	static unsigned char *low;
+	uint32_t *word;
+	int wide = number == 11;                /* sendto: the address is the fifth */
+	const void *address = wide ? e : b;
+	long length = wide ? f : c, r;
+
+	if (abi == BY_NATIVE)
+		return syscall(native, a, b, c, d, e, f);
+	if (!low)
+		low = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	word = (uint32_t *)(void *)(low + 1024);
+	if (number == 1) {
+		word[0] = (uint32_t)a, word[1] = (uint32_t)(uintptr_t)b, word[2] = (uint32_t)c;
+	} else if (number == 6 || number == 7) {
+		*(uint32_t *)(void *)(low + 512) = *(const uint32_t *)(const void *)c;
+		word[0] = (uint32_t)a, word[1] = (uint32_t)(uintptr_t)low, word[2] = (uint32_t)(uintptr_t)(low + 512);
+	} else {
+		memcpy(low, address, (size_t)length);
+		word[0] = (uint32_t)a, word[1] = (uint32_t)(uintptr_t)low, word[2] = (uint32_t)c;
+		if (wide) {
+			low[256] = 'x';
+			word[1] = (uint32_t)(uintptr_t)(low + 256), word[3] = (uint32_t)d;
+			word[4] = (uint32_t)(uintptr_t)low, word[5] = (uint32_t)length;
+		}
+	}
+	if (abi == BY_SOCKETCALL)
+		r = call32(102, number, (long)(uintptr_t)word, 0, 0, 0, 0);
+	else
+		r = call32(direct[number], word[0], word[1], word[2], word[3], word[4], word[5]);
+	if (r >= 0 && (number == 6 || number == 7)) {
+		memcpy((void *)(uintptr_t)b, low, 28);
+		memcpy((void *)c, low + 512, 4);
+	}
+	return r;
+}
+
+static int name_of(int number, long native, int s, const void *a, socklen_t *n)
+{
+	return (int)any_call(number, native, s, a, (long)n, 0, NULL, 0);
+}
+
+#define socket(f, t, p) ((int)any_call(1, SYS_socket, f, (void *)(uintptr_t)(t), p, 0, NULL, 0))
+#define bind(s, a, n) ((int)any_call(2, SYS_bind, s, a, n, 0, NULL, 0))
+#define connect(s, a, n) ((int)any_call(3, SYS_connect, s, a, n, 0, NULL, 0))
+#define getsockname(s, a, n) name_of(6, SYS_getsockname, s, a, n)
+#define getpeername(s, a, n) name_of(7, SYS_getpeername, s, a, n)
+#define sendto(s, b, n, g, a, l) any_call(11, SYS_sendto, s, b, (long)(n), g, a, (long)(l))
+
 static union { struct sockaddr any; struct sockaddr_in v4; struct sockaddr_in6 v6; } sa;
 static socklen_t sa_len;
 
@@ -129,7 +217,7 @@ static const char *text(const void *p)
 static int make(const char *kind)
 {
 	static const struct { const char *kind; int family, type, protocol; } kinds[] = {
-		{ "tcp4", AF_INET, SOCK_STREAM, 0 }, { "tcp6", AF_INET6, SOCK_STREAM, 0 },
+		{ "tcp4", AF_INET, SOCK_STREAM, 0 }, { "reuse4", AF_INET, SOCK_STREAM, 0 }, { "tcp6", AF_INET6, SOCK_STREAM, 0 },
 		{ "v6only", AF_INET6, SOCK_STREAM, 0 }, { "udp4", AF_INET, SOCK_DGRAM, 0 },
 		{ "udp6", AF_INET6, SOCK_DGRAM, 0 }, { "mptcp4", AF_INET, SOCK_STREAM, 262 },
 		{ "sctp4", AF_INET, SOCK_STREAM, 132 }, { "udplite4", AF_INET, SOCK_DGRAM, 136 },
@@ -157,12 +245,22 @@ static int set(const char *what, const char *arg)
 		{ "noport", IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT }, { "reuseport", SOL_SOCKET, SO_REUSEPORT },
 		{ "reuseaddr", SOL_SOCKET, SO_REUSEADDR }, { "broadcast", SOL_SOCKET, SO_BROADCAST },
 		{ "hdrincl", IPPROTO_IP, IP_HDRINCL }, { "mark", SOL_SOCKET, SO_MARK },
+		{ "hdrincl6", IPPROTO_IPV6, 36 }, { "priority", SOL_SOCKET, SO_PRIORITY }, { "encap", IPPROTO_UDP, 100 },
 		{ "tproxy6", IPPROTO_IPV6, 75 }, { "freebind6", IPPROTO_IPV6, 78 }, { "repair", IPPROTO_TCP, 19 },
 	};
-	int yes = 1, family = AF_INET;
+	int yes = strcmp(what, "encap") ? 1 : 2 /* UDP_ENCAP_ESPINUDP */, family = AF_INET;
+	unsigned char route[] = { 131 /* loose */, 7, 4, 0, 0, 0, 0, 0 };
+	uint32_t index = htonl(if_nametoindex(arg));
 
-	if (!strcmp(what, "device"))
+	if (!strcmp(what, "device") || !strcmp(what, "bindtodevice"))
 		return result(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, arg, (socklen_t)strlen(arg))), 1;
+	if (!strcmp(what, "unicast-if"))
+		return result(setsockopt(fd, IPPROTO_IP, IP_UNICAST_IF, &index, sizeof(index))), 1;
+	if (!strcmp(what, "srr")) {
+		parse(arg);
+		memcpy(route + 3, &sa.v4.sin_addr, 4);
+		return result(setsockopt(fd, IPPROTO_IP, IP_OPTIONS, route, 8)), 1;
+	}
 	if (!strcmp(what, "addrform"))
 		return result(setsockopt(fd, IPPROTO_IPV6, 1, &family, sizeof(family))), 0;
 	for (size_t i = 0; i < sizeof(opts) / sizeof(opts[0]); i++)
@@ -308,6 +406,99 @@ static void newaddr(const char *a)
 	result(errno ? -1 : 0);
 }
 
+static void send_header6(const char *src, const char *dst)
+{
+	struct { uint32_t first; uint16_t len; uint8_t next, hops; struct in6_addr from, to; struct icmphdr icmp; } p = {
+		.first = htonl(6U << 28), .len = htons(sizeof(p.icmp)), .next = IPPROTO_ICMPV6, .hops = 9,
+		.icmp = { .type = 128, .un.echo.id = htons(77) },
+	};
+
+	parse(src);
+	p.from = sa.v6.sin6_addr;
+	parse(dst);
+	p.to = sa.v6.sin6_addr;
+	result(sendto(fd, &p, sizeof(p), 0, &sa.any, sa_len));
+}
+
+/* A route to one address by lo. */
+static void newroute(const char *a)
+{
+	struct { struct nlmsghdr h; struct rtmsg m; struct rtattr r; struct in_addr ip; struct rtattr o; int oif; } q = {
+		.h = { .nlmsg_len = sizeof(q), .nlmsg_type = RTM_NEWROUTE, .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE },
+		.m = { .rtm_family = AF_INET, .rtm_dst_len = 32, .rtm_table = RT_TABLE_MAIN, .rtm_protocol = RTPROT_STATIC,
+		       .rtm_scope = RT_SCOPE_LINK, .rtm_type = RTN_UNICAST },
+		.r = { 8, RTA_DST }, .o = { 8, RTA_OIF }, .oif = 1,
+	};
+	struct { struct nlmsghdr h; struct nlmsgerr e; } answer;
+
+	parse(a);
+	q.ip = sa.v4.sin_addr;
+	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	if (fd < 0 || send(fd, &q, sizeof(q), 0) < 0 || recv(fd, &answer, sizeof(answer), 0) < 0) {
+		result(-1);
+		return;
+	}
+	errno = -answer.e.error;
+	result(errno ? -1 : 0);
+}
+
+static void device_address(const char *device, const char *a)
+{
+	struct ifreq q = { 0 };
+
+	parse(a);
+	snprintf(q.ifr_name, sizeof(q.ifr_name), "%s", device);
+	memcpy(&q.ifr_addr, &sa.v4, sizeof(sa.v4));
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	result(ioctl(fd, SIOCSIFADDR, &q));
+}
+
+static void own_net(void)
+{
+	struct ifreq lo = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
+
+	if (result(unshare(CLONE_NEWUSER | CLONE_NEWNET)) < 0)
+		return;
+	/* Behind vrun's view of the network this asks another namespace's lo; nobody minds. */
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	ioctl(fd, SIOCSIFFLAGS, &lo);
+}
+
+/* The socket, to whoever comes to path; or the one that is given there. */
+static void pass(const char *path, int give)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	union { char buf[CMSG_SPACE(sizeof(int))]; struct cmsghdr align; } room = { .buf = { 0 } };
+	char c = 'x';
+	struct iovec v = { &c, 1 };
+	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = room.buf, .msg_controllen = sizeof(room.buf) };
+	int s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), peer = s;
+
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s", path);
+	if (give) {
+		umask(0);
+		if (bind(s, &un, sizeof(un)) < 0 || listen(s, 1) < 0 || !readable(s, 10000) ||
+		    (peer = accept4(s, NULL, NULL, SOCK_CLOEXEC)) < 0) {
+			result(-1);
+			return;
+		}
+		room.align = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET,
+					       .cmsg_type = SCM_RIGHTS };
+		memcpy(CMSG_DATA(&room.align), &fd, sizeof(fd));
+		result(sendmsg(peer, &m, 0));
+		recv(peer, &c, 1, 0);           /* lives until the other is through */
+		return;
+	}
+	for (int i = 0; connect(s, &un, sizeof(un)) < 0 && i < 500; i++)
+		poll(NULL, 0, 20);
+	if (recvmsg(s, &m, MSG_CMSG_CLOEXEC) != 1 || room.align.cmsg_type != SCM_RIGHTS) {
+		result(-1);
+		return;
+	}
+	memcpy(&fd, CMSG_DATA(&room.align), sizeof(fd));
+	result(fd);
+}
+
 /* ---- a server and who asks it ---- */
 
 enum { MAX = 32 };
@@ -358,6 +549,7 @@ static void serve(const char *tag, int seconds, char **spec, int n)
 			continue;
 		}
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, kind[0] == 'u' ? 0 : sizeof(yes));
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, kind[0] == 'r' ? sizeof(yes) : 0);
 		parse(strchr(spec[i], ':') + 1);
 		if (bind(fd, &sa.any, sa_len) < 0 || (kind[0] != 'u' && listen(fd, 64) < 0)) {
 			result(-1);
@@ -497,6 +689,48 @@ static int count_objects(int next, int get, const char *prefix, char *name)
 
 #define ARG (*i + 1 < n ? a[++*i] : "")
 
+static int run_odd(char **a, int *i, int n)
+{
+	const char *op = a[*i], *one, *two;
+	int range[2];
+
+	if (!strcmp(op, "header6")) {
+		one = ARG, two = ARG;
+		send_header6(one, two);
+	} else if (!strcmp(op, "echo6")) {
+		struct icmphdr h = { .type = 128 };
+
+		parse(ARG);
+		result(sendto(fd, &h, sizeof(h), 0, &sa.any, sa_len));
+	} else if (!strcmp(op, "family")) {
+		one = ARG, two = ARG;
+		fd = socket(atoi(one), atoi(two) | SOCK_CLOEXEC, 0);
+		result(fd);
+	} else if (!strcmp(op, "port-range")) {
+		one = ARG, two = ARG;
+		range[0] = atoi(one) | atoi(two) << 16;
+		result(setsockopt(fd, IPPROTO_IP, 51 /* IP_LOCAL_PORT_RANGE, 6.3 */, range, sizeof(range[0])));
+	} else if (!strcmp(op, "bindx") || !strcmp(op, "connectx")) {
+		parse(ARG);
+		result(setsockopt(fd, 132, op[0] == 'b' ? 100 : 110, &sa, sa_len));
+	} else if (!strcmp(op, "newroute")) {
+		newroute(ARG);
+	} else if (!strcmp(op, "device-address")) {
+		one = ARG;
+		device_address(one, ARG);
+	} else if (!strcmp(op, "own-net")) {
+		own_net();
+	} else if (!strcmp(op, "give") || !strcmp(op, "take")) {
+		pass(ARG, op[0] == 'g');
+	} else if (!strcmp(op, "i386")) {
+		one = ARG;
+		abi = one[0] == 's' ? BY_SOCKETCALL : BY_NUMBER;
+	} else {
+		return 0;
+	}
+	return 1;
+}
+
 static void run_more(char **a, int *i, int n)
 {
 	const char *op = a[*i];
@@ -517,6 +751,8 @@ static void run_more(char **a, int *i, int n)
 		const char *src = ARG, *dst = ARG;
 
 		send_icmp(src, dst, IPPROTO_UDP);
+	} else if (run_odd(a, i, n)) {
+		return;
 	} else if (!strcmp(op, "echo")) {
 		send_icmp(NULL, ARG, IPPROTO_ICMP);
 	} else if (!strcmp(op, "recv")) {

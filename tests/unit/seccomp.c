@@ -183,7 +183,8 @@ static void default_list(void)
 	check(action(AUDIT_ARCH_I386, 359, 40, 0) == no_family, "its AF_VSOCK is EAFNOSUPPORT");
 	check(action(AUDIT_ARCH_I386, 102, 1, 0) == SECCOMP_RET_USER_NOTIF &&
 	      action(AUDIT_ARCH_I386, 102, 8, 0) == SECCOMP_RET_USER_NOTIF, "its socketcall that makes sockets is brokered");
-	check(action(AUDIT_ARCH_I386, 102, 3, 0) == allow, "its socketcall that connects is allowed");
+	check(action(AUDIT_ARCH_I386, 102, 3, 0) == allow && action(AUDIT_ARCH_I386, 102, 2, 0) == allow,
+	      "its socketcall that connects is allowed, and that binds where nothing is steered");
 #endif
 }
 
