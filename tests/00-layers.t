@@ -7,7 +7,7 @@
 order="vrun supervise init guests enter check" # know the order: may call everything
 options="opts"				# calls parsers and checks only
 concerns="caps identity seccomp root cgroup limits net procvirt unify tty disk time broker"
-base="util mnt views fuse"		# know no concern
+base="util mnt views fuse relr"		# know no concern
 further="hierarchy:cgroup netprog:net netdev:net netshow:net views:procvirt mounts:root guestfs:root cow:root netview:net netsock:net"	# a second file of a room
 
 need tool:nm
