@@ -22,12 +22,16 @@
 #include <dirent.h>
 #include <endian.h>
 #include <net/if.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <linux/bpf.h>
 #include <linux/btf.h>
@@ -619,6 +623,53 @@ static int program(struct set *s, enum net_hook h)
 	return s->prog_fd[h];
 }
 
+/* Fills *fd with the programs that nobody has loaded yet, the longest first; another process may be at it, too. */
+struct loading { atomic_uint next; int fd[NET_HOOKS]; };
+
+static void load_from(const struct set *s, struct loading *l, bool v6)
+{
+	static const uint8_t order[] = {
+		NET_BIND6, NET_CONNECT6, NET_SENDMSG6, NET_EGRESS, NET_SENDMSG4, NET_CONNECT4, NET_BIND4, NET_INGRESS,
+		NET_LISTEN, NET_LOOKUP, NET_SOCKNAME6, NET_SOCKNAME4, NET_RECVMSG6, NET_PEERNAME6, NET_RECVMSG4,
+		NET_PEERNAME4,
+	};
+	unsigned i;
+
+	_Static_assert(sizeof(order) == NET_HOOKS - 1, "all but NET_CREATE");
+	while ((i = atomic_fetch_add(&l->next, 1)) < sizeof(order))
+		if (v6 || !netprog_hook[order[i]].v6_only)
+			l->fd[order[i]] = load_program(s, (enum net_hook)order[i]);
+}
+
+/*
+ * The first guest's programs, on two cores: the verifier takes 5 ms for them, more than all the rest of a start. A
+ * process that shares our descriptors and nothing else, gone before we return. What it can't load, or if it can't be
+ * had at all, program() does.
+ */
+static void load_rest(struct set *s, bool v6)
+{
+	struct loading *l = mmap(NULL, sizeof(*l), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	cpu_set_t cpus;
+	pid_t pid = -1;
+
+	if (l == MAP_FAILED)
+		return;
+	memset(l->fd, 0xff, sizeof(l->fd));
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_COUNT(&cpus) > 1)
+		pid = sys_clone3(CLONE_FILES, NULL, -1, 0);
+	load_from(s, l, v6);
+	if (pid == 0)
+		_exit(0);
+	while (pid > 0 && waitpid(pid, NULL, __WCLONE) < 0 && errno == EINTR)
+		;
+	for (size_t h = 0; h < NET_HOOKS; h++)
+		if (l->fd[h] >= 0) {
+			s->prog_fd[h] = l->fd[h];
+			put_id(s, (uint32_t)h, l->fd[h], 0);
+		}
+	munmap(l, sizeof(*l));
+}
+
 static void close_set(struct set *s)
 {
 	for (size_t m = 0; m < NET_MAPS; m++)
@@ -1205,8 +1256,16 @@ static void configuration(const struct set *s, struct net_config *c, const struc
 	plan_devices(s, &p->net, c);
 }
 
+static bool has_v6(const struct net *n)
+{
+	for (size_t i = 0; i < n->n_addr; i++)
+		if (n->addr[i].family == AF_INET6)
+			return true;
+	return false;
+}
+
 /* A set that is there, or a new one; in that case the answer is a lock, to be closed when others can find it. */
-static int share_set(struct set *s, int parent_fd)
+static int share_set(struct set *s, int parent_fd, bool v6)
 {
 	int lock_fd = -1;
 
@@ -1219,6 +1278,7 @@ static int share_set(struct set *s, int parent_fd)
 	create_maps(s);
 	load_first(s);
 	put_id(s, NET_CREATE, s->prog_fd[NET_CREATE], 0);
+	load_rest(s, v6);
 	return lock_fd;
 }
 
@@ -1241,7 +1301,7 @@ void net_apply(const struct plan *p, const struct cgroup *cg, struct net_state *
 	if (parent_fd < 0)
 		die_sys("--ip: open the directory of the guests' cgroups");
 	refuse_net_cls();
-	lock_fd = share_set(&s, parent_fd);
+	lock_fd = share_set(&s, parent_fd, has_v6(&p->net));
 	configuration(&s, &c, p, cg->xid, cg->id);
 	for (size_t h = 0; h < NET_HOOKS; h++)
 		if (h != NET_LOOKUP && (!netprog_hook[h].v6_only || (c.flags & NET_V6)))
