@@ -199,3 +199,31 @@ is "two guests start at once and the first dies: who shares its programs, then a
 ok "when all are gone no program, map or link is left" wait_for 10 sh -c "[ \"\$('$net' bpf $name)\" = '0 0 0 ' ]"
 addresses >"$tmp/after"
 is "and no address" "$(diff "$tmp/addresses" "$tmp/after")" ""
+
+# --- what the neighbours hear of an address on a device ----------------------
+
+sysctl_net ipv6/conf/host0/dad_transmits 1
+"$net" sniff peer0 60000 >"$tmp/heard" &
+sniffer=$!
+at_exit "kill $sniffer 2>/dev/null"
+wait_for 10 grep -q ready "$tmp/heard"
+ok "a guest with addresses on a device can use them at once" "$VRUN" -q --root "$R" $abstract --ip 10.1.2.88/24@host0 \
+	--ip 2001:db8::88/64@host0 --ip 10.1.2.3@host0 -- sh -c \
+	'[ "$(net tcp6 bind [2001:db8::88]:80 listen tcp4 bind 10.1.2.88:80 listen)" = "ok ok ok ok ok ok " ]'
+wait_for 10 grep -q '^advert from 2001:db8::88 ' "$tmp/heard"
+like "IPv4: all neighbours are told, by a gratuitous ARP" "$(cat "$tmp/heard")" '^arp 1 from 10.1.2.88 for 10.1.2.88 to everybody$'
+is "IPv6: asked whether anybody has it, then told that the guest's host does" \
+	"$(grep 'for 2001:db8::88 ' "$tmp/heard" | sed 's/ for.*\( override\)/\1/; s/ for.*//' | uniq)" "solicit from ::
+advert from 2001:db8::88 override"
+unlike "one that was there is not announced again" "$(cat "$tmp/heard")" 'from 10.1.2.3 for 10.1.2.3'
+kill $sniffer
+# Another host on the network: the other end of the wire.
+unshare --net sleep 60 &
+neighbour=$!
+at_exit "kill $neighbour 2>/dev/null"
+wait_for 10 sh -c "[ \"\$(readlink /proc/$neighbour/ns/net)\" != \"\$(readlink /proc/self/ns/net)\" ]"
+ip link set peer0 netns $neighbour
+nsenter --net=/proc/$neighbour/ns/net sh -c 'ip link set peer0 up; ip addr add 2001:db8::99/64 dev peer0 nodad'
+exits "an address that another host has is refused" 125 "$VRUN" -q --root "$R" $abstract --ip 2001:db8::99/64@host0 -- true
+like "and the error says so" "$err" '^vrun: --ip 2001:db8::99: another host on that network has this address$'
+is "nothing of it stays on the device" "$(ip -o addr show dev host0 | grep -c 2001:db8::99)" 0

@@ -14,6 +14,7 @@
  *   set unicast-if|bindtodevice DEV, priority, encap, srr A (source route), hdrincl6      header6 SRC DST  echo6 DST
  *   family N TYPE          a socket of that family
  *   port-range LO HI  bindx A  connectx A:P (SCTP)  newroute A  device-address DEV A (by ioctl)  own-net (unshare, lo up)
+ *   sniff DEV MS           what neighbours are told there: ARP, neighbour solicitations and advertisements
  *   give PATH, take PATH   passes the socket to another process by a UNIX socket there, and gets it
  *   i386 socketcall|direct what follows makes, binds, connects, sends and asks names by the 32-bit ABI
  *   with-socket FD CMD...  CMD with an internet socket as descriptor FD
@@ -45,6 +46,8 @@
 #include <unistd.h>
 #include <linux/bpf.h>
 #include <linux/if_addr.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <linux/io_uring.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -464,6 +467,43 @@ static void own_net(void)
 	ioctl(fd, SIOCSIFFLAGS, &lo);
 }
 
+static const char *ip_text(int family, const void *ip)
+{
+	static char out[4][INET6_ADDRSTRLEN];
+	static int next;
+
+	return inet_ntop(family, ip, out[next++ % 4], INET6_ADDRSTRLEN);
+}
+
+/* One frame, from its Ethernet header on. */
+static void tell_frame(const uint8_t *p, ssize_t n)
+{
+	const char *to = p[0] == 0xff ? "everybody" : p[0] == 0x33 ? "a group" : "one";
+
+	if (n >= 42 && p[12] == 8 && p[13] == 6)
+		printf("arp %d from %s for %s to %s\n", p[21], ip_text(AF_INET, p + 28), ip_text(AF_INET, p + 38), to);
+	else if (n >= 78 && p[12] == 0x86 && p[13] == 0xdd && p[20] == IPPROTO_ICMPV6 && (p[54] == 135 || p[54] == 136))
+		printf("%s from %s for %s to %s%s\n", p[54] == 135 ? "solicit" : "advert", ip_text(AF_INET6, p + 22),
+		       ip_text(AF_INET6, p + 62), ip_text(AF_INET6, p + 38), p[54] == 136 && p[58] & 0x20 ? " override" : "");
+	fflush(stdout);
+}
+
+static void sniff(const char *device, int ms)
+{
+	struct sockaddr_ll ll = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL),
+				  .sll_ifindex = (int)if_nametoindex(device) };
+	time_t end = time(NULL) + ms / 1000;
+	uint8_t frame[2048];
+
+	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL));
+	result(bind(fd, &ll, sizeof(ll)));
+	printf("ready\n");
+	fflush(stdout);
+	while (time(NULL) <= end)
+		if (readable(fd, 100))
+			tell_frame(frame, recv(fd, frame, sizeof(frame), 0));
+}
+
 /* The socket, to whoever comes to path; or the one that is given there. */
 static void pass(const char *path, int give)
 {
@@ -718,6 +758,9 @@ static int run_odd(char **a, int *i, int n)
 	} else if (!strcmp(op, "device-address")) {
 		one = ARG;
 		device_address(one, ARG);
+	} else if (!strcmp(op, "sniff")) {
+		one = ARG;
+		sniff(one, atoi(ARG));
 	} else if (!strcmp(op, "own-net")) {
 		own_net();
 	} else if (!strcmp(op, "give") || !strcmp(op, "take")) {
