@@ -93,22 +93,34 @@ static int innermost_pid(const char *text)
 	return end && end > line ? atoi(end) : -1;
 }
 
+/* A line's number after `skip` others. */
+static bool field_of(const char *text, const char *name, int skip, int base, uint64_t *out)
+{
+	const char *at = strstr(text, name);
+	char *end = NULL;
+
+	if (!at)
+		return false;
+	at += strlen(name);
+	for (; skip >= 0; skip--, at = end) {
+		at += strspn(at, "\t ");
+		*out = strtoull(at, &end, base);
+		if (end == at || *at == '-' || *at == '+')
+			return false;
+	}
+	return true;
+}
+
 /* From the text of /proc/PID/status (proc_pid_status(5)): ids as the host has them, effective capabilities. */
 static bool parse_status(const char *text, struct caller *c)
 {
-	const char *uid = strstr(text, "\nUid:"), *gid = strstr(text, "\nGid:"), *eff = strstr(text, "\nCapEff:");
-	unsigned e;
-	unsigned long long caps;
+	uint64_t euid, egid;
 
-	if (!uid || sscanf(uid, "\nUid: %*u %u", &e) != 1)
+	if (!field_of(text, "\nUid:", 1, 10, &euid) || !field_of(text, "\nGid:", 1, 10, &egid) ||
+	    !field_of(text, "\nCapEff:", 0, 16, &c->effective))
 		return false;
-	c->euid = e;
-	if (!gid || sscanf(gid, "\nGid: %*u %u", &e) != 1)
-		return false;
-	c->egid = e;
-	if (!eff || sscanf(eff, "\nCapEff: %llx", &caps) != 1)
-		return false;
-	c->effective = caps;
+	c->euid = (uid_t)euid;
+	c->egid = (gid_t)egid;
 	c->guest_pid = innermost_pid(text);
 	return true;
 }
@@ -561,16 +573,12 @@ static int on_socket(struct request *q)
 static int callers_fd(const struct request *q, int fd)
 {
 	char path[32], text[8192];
-	const char *tgid;
-	int n;
+	uint64_t tgid;
 
 	snprintf(path, sizeof(path), "%u/status", q->notif->pid);
-	if (read_at(host_proc_fd(), path, text, sizeof(text)) < 0)
+	if (read_at(host_proc_fd(), path, text, sizeof(text)) < 0 || !field_of(text, "\nTgid:", 0, 10, &tgid))
 		return -1;
-	tgid = strstr(text, "\nTgid:");
-	if (!tgid || sscanf(tgid, "\nTgid: %d", &n) != 1)
-		return -1;
-	_cleanup_fd_ int pidfd = sys_pidfd_open(n, 0);
+	_cleanup_fd_ int pidfd = sys_pidfd_open((pid_t)tgid, 0);
 	if (pidfd < 0 || !still_waits(q))
 		return -1;
 	return sys_pidfd_getfd(pidfd, fd);

@@ -399,7 +399,8 @@ static void status_text(struct facts *f, const struct sched_text *sched)
 	struct tm tm;
 
 	if (localtime_r(&t, &tm))
-		strftime(started, sizeof(started), "%Y-%m-%d %H:%M:%S", &tm);
+		snprintf(started, sizeof(started), "%d-%02d-%02d %02d:%02d:%02d", 1900 + tm.tm_year, tm.tm_mon + 1,
+			 tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
 	puts("info");
 	row("name", f->cg.name);
 	row_number("xid", f->cg.xid);

@@ -127,7 +127,9 @@ void mnt_each(bool (*f)(const struct mnt_line *line, void *arg), void *arg)
 		unescape(line.path);
 		line.id = strtoull(field[0], NULL, 10);
 		line.parent = strtoull(field[1], NULL, 10);
-		if (sscanf(field[2], "%u:%u", &line.dev_major, &line.dev_minor) == 2 && !f(&line, arg))
+		line.dev_major = (unsigned)strtoul(field[2], &p, 10);
+		line.dev_minor = *p == ':' ? (unsigned)strtoul(p + 1, NULL, 10) : 0;
+		if (*p == ':' && !f(&line, arg))
 			break;
 	}
 	free(text);

@@ -1070,10 +1070,14 @@ static void each_prefix(const struct net_config *c, int map_fd, guest_prefix *f)
 static void refuse_net_cls(void)
 {
 	struct utsname u;
-	unsigned major = 0, minor = 0;
-	char text[4096];
+	unsigned long major, minor;
+	char text[4096], *dot;
 
-	if (uname(&u) < 0 || sscanf(u.release, "%u.%u", &major, &minor) != 2 || major > 5 || (major == 5 && minor >= 15))
+	if (uname(&u) < 0)
+		return;
+	major = strtoul(u.release, &dot, 10);
+	minor = *dot == '.' ? strtoul(dot + 1, NULL, 10) : 0;
+	if (major > 5 || (major == 5 && minor >= 15))
 		return;
 	if (read_at(host_proc_fd(), "self/cgroup", text, sizeof(text)) > 0 &&
 	    (strstr(text, "net_cls") || strstr(text, "net_prio")))

@@ -741,14 +741,21 @@ static void wait_for_exec(struct run *r)
 
 /* ---- guest_enter ---- */
 
-static struct supervisor sup = {
-	.ctl_fd = -1, .enter_fd = { -1, -1 }, .signal_fd = -1, .self_fd = -1, .guard_fd = -1, .status_fd = -1, .pid_dir_fd = -1,
-	.cg = { .tree_fd = -1, .dir_fd = -1, .payload_fd = -1, .broker_fd = -1, .kill_fd = -1 },
-	.net = { .lookup_link_fd = -1, .config_fd = -1, .guests_fd = -1, .steer_fd = -1, .marks_fd = -1 },
-	.tty = { .master_fd = -1, .term_fd = -1, .in_fd = -1, .out_fd = -1, .slave_fd = -1 },
-	.view = { .device_fd = -1, .mount_fd = -1, .stats_fd = -1, .load_fd = -1 },
-	.broker = { .listener_fd = -1, .uts_fd = -1, .net_fd = -1, .cgroup_fd = -1 },
-};
+static struct supervisor sup;
+
+/* Not as an initializer: nearly all of it is zero, and would be in the file. */
+static void begin_supervisor(struct supervisor *s)
+{
+	*s = (struct supervisor){
+		.ctl_fd = -1, .enter_fd = { -1, -1 }, .signal_fd = -1, .self_fd = -1, .guard_fd = -1,
+		.status_fd = -1, .pid_dir_fd = -1,
+		.cg = { .tree_fd = -1, .dir_fd = -1, .payload_fd = -1, .broker_fd = -1, .kill_fd = -1 },
+		.net = { .lookup_link_fd = -1, .config_fd = -1, .guests_fd = -1, .steer_fd = -1, .marks_fd = -1 },
+		.tty = { .master_fd = -1, .term_fd = -1, .in_fd = -1, .out_fd = -1, .slave_fd = -1 },
+		.view = { .device_fd = -1, .mount_fd = -1, .stats_fd = -1, .load_fd = -1 },
+		.broker = { .listener_fd = -1, .uts_fd = -1, .net_fd = -1, .cgroup_fd = -1 },
+	};
+}
 
 static void catch_signals(struct supervisor *s, struct init_args *init)
 {
@@ -999,6 +1006,7 @@ static _Noreturn void run_guest(struct plan *p, char **argv)
 	char *cwd = getcwd(NULL, 0);
 
 	close_strangers(p);
+	begin_supervisor(&sup);
 	sup.status_fd = p->control.status_fd;
 	supervise_tells(&sup);
 	check(p);
