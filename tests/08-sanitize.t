@@ -2,7 +2,7 @@
 # and undefined-behaviour sanitizers, on glibc.
 # second-kernel: no
 # lane: program
-# limit: 240
+# limit: 900
 . "$(dirname "$0")/lib.sh"
 need tool:make tool:gcc tool:clang
 mktmp

@@ -1,7 +1,7 @@
 # What gcc's and clang's analyzers and the sanitizers find.
 # second-kernel: no
 # lane: program
-# limit: 240
+# limit: 900
 . "$(dirname "$0")/lib.sh"
 need tool:make tool:clang-tidy
 cd "$top" || exit 1

@@ -90,7 +90,9 @@ is "stat: the CPUs' lines add up to the first" "$(printf '%s\n' "$out" | awk '
 	$1 == "cpu" { t = $2 + $4 + $5 } $1 ~ /^cpu[0-9]/ { s += $2 + $4 + $5 } END { print (t == s) }')" 1
 is "stat: and uptime's idle time is its idle time" "$(printf '%s\n' "$out" | awk '
 	$1 == "cpu" { idle = $5 / 100 } END { d = $2 - idle; print (d < 0.3 && d > -0.3) }')" 1
-like "loadavg: running and all are the guest's" "$("$VRUN" --root "$R" -- cat /proc/loadavg)" ' [12]/2 [0-9]'
+# The kernel counts tasks by some states only: one that waits for a page at that moment is missing.
+loadavg_counts() { "$VRUN" --root "$R" -- cat /proc/loadavg | grep -Eq ' [12]/2 [0-9]'; }
+ok "loadavg: running and all are the guest's" wait_for 5 loadavg_counts
 # A sample each 5 s: 2 of 2 tasks make 0.16, 0.31, 0.46 ...  How many samples a
 # sleep meets depends on the machine; each alone is the unit test's.
 guest -- sh -c 'view spend 1 60 >/dev/null & view spend 1 60 >/dev/null &

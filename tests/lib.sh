@@ -86,7 +86,10 @@ run() {
 	# The output goes to files: what stays in the background holds no pipe.
 	"$@" >"$_scratch/out" 2>"$_scratch/err" </dev/null
 	status=$?
-	out=$(cat "$_scratch/out") err=$(cat "$_scratch/err")
+	# A process costs 10 ms under the second kernel, and most say nothing.
+	out='' err=''
+	[ ! -s "$_scratch/out" ] || out=$(cat "$_scratch/out")
+	[ ! -s "$_scratch/err" ] || err=$(cat "$_scratch/err")
 	return 0
 }
 
