@@ -1,6 +1,7 @@
 # make            one static executable, ./vrun
 # make demo       (as root) a guest on this machine, shown and cleaned up
-# make check      (as root) every test, those under a second kernel too
+# make check      (as root) every test, those under a second kernel too; LONG=1:
+#                 with full counts where a test repeats something
 # make install    DESTDIR= PREFIX=/usr/local [SETUID=1]
 # Also: unit fuzz asan analyze bench clean distclean.  V=1 shows the commands.
 #
@@ -139,7 +140,7 @@ deps:
 demo:
 	$(Q)tests/deps build && $(MAKE) --no-print-directory $(jobs) vrun && tests/demo
 check:
-	$(Q)tests/deps && $(MAKE) --no-print-directory $(jobs) vrun helpers $(units:%=$(O)/unit/%) && tests/run
+	$(Q)tests/deps && $(MAKE) --no-print-directory $(jobs) vrun helpers $(units:%=$(O)/unit/%) && $(if $(LONG),VRUN_LONG=1 )tests/run
 bench: vrun
 	$(Q)tests/bench/run
 
