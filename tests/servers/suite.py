@@ -1,4 +1,4 @@
-"""suite.py PROCESSES MODULE...: CPython's own tests, a line "name outcome" each, shared out among processes.
+"""suite.py PROCESSES[,RESOURCE] MODULE...: CPython's own tests, a line "name outcome" each, shared out among processes.
 
 No VSOCK: those talk to whatever hypervisor there is, which may not answer.
 """
@@ -11,11 +11,11 @@ import test.support
 
 
 class Lines(unittest.TestResult):
+    to = os.dup(1)                              # the tests print, too
+
     def say(self, test, outcome):
-        if isinstance(test, unittest.TestCase):
-            os.write(1, f"{test.id()} {outcome}\n".encode())
-        else:                                   # a class or module that couldn't be set up
-            os.write(1, f"{test} {outcome}\n".encode())
+        name = test.id() if isinstance(test, unittest.TestCase) else test       # else: what couldn't be set up
+        os.write(self.to, f"{name} {outcome}\n".encode())
 
     def addSuccess(self, test):
         self.say(test, "ok")
@@ -43,8 +43,8 @@ def flat(suite):
             yield test
 
 
-processes = int(sys.argv[1])
-test.support.use_resources = ()                 # nothing outside this machine
+processes, *test.support.use_resources = sys.argv[1].split(",")     # by default no network to ask elsewhere
+processes = int(processes)
 classes = {}
 for case in flat(unittest.TestLoader().loadTestsFromNames(sys.argv[2:])):
     classes.setdefault(type(case), []).append(case)
@@ -52,6 +52,7 @@ classes = sorted(classes.values(), key=len)
 for n in range(processes):
     if os.fork() == 0:
         null = os.open("/dev/null", os.O_WRONLY)
+        os.dup2(null, 1)
         os.dup2(null, 2)
         with tempfile.TemporaryDirectory() as own:
             os.chdir(own)
