@@ -152,7 +152,7 @@ void guestfs_open_pty(struct build *b, int pts_fd, int dev_fd)
 
 /* ---- /proc ---- */
 
-static int proc_mount(int pidns_fd)
+static int proc_mount(int pidns_fd, unsigned attr)
 {
 	_cleanup_fd_ int fs_fd = sys_fsopen("proc", FSOPEN_CLOEXEC);
 
@@ -164,15 +164,17 @@ static int proc_mount(int pidns_fd)
 		return -1;
 	if (sys_fsconfig(fs_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return -1;
-	return sys_fsmount(fs_fd, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	return sys_fsmount(fs_fd, FSMOUNT_CLOEXEC, attr | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 }
+
+struct proc_helper { int slot; unsigned attr; };
 
 static int proc_helper(void *arg)
 {
-	const int *slot = arg;
-	int fd = proc_mount(-1);
+	const struct proc_helper *h = arg;
+	int fd = proc_mount(-1, h->attr);
 
-	if (fd < 0 || dup3(fd, *slot, O_CLOEXEC) < 0)
+	if (fd < 0 || dup3(fd, h->slot, O_CLOEXEC) < 0)
 		_exit(errno);
 	close(fd);
 	_exit(0);
@@ -181,32 +183,41 @@ static int proc_helper(void *arg)
 /* Until Linux 6.17 a procfs shows the pid namespace of the process that mounts it, so one is born in there,
  * with our descriptors, while we stand still. Not with our memory: that is EINVAL before Linux 6.3 where a
  * time namespace waits for the next child. */
-static int proc_mount_by_helper(int pidns_fd)
+static int proc_mount_by_helper(int pidns_fd, unsigned attr)
 {
 	static char stack[16384] __attribute__((aligned(16)));
-	int slot = fcntl(pidns_fd, F_DUPFD_CLOEXEC, 3), status;
+	struct proc_helper h = { fcntl(pidns_fd, F_DUPFD_CLOEXEC, 3), attr };
+	int status;
 	pid_t pid;
 
-	if (slot < 0 || setns(pidns_fd, CLONE_NEWPID) < 0)
+	if (h.slot < 0 || setns(pidns_fd, CLONE_NEWPID) < 0)
 		return -1;
-	pid = clone(proc_helper, stack + sizeof(stack), CLONE_VFORK | CLONE_FILES | SIGCHLD, &slot);
+	pid = clone(proc_helper, stack + sizeof(stack), CLONE_VFORK | CLONE_FILES | SIGCHLD, &h);
 	if (pid < 0)
 		return -1;
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return -1;
 	if (status == 0)
-		return slot;
+		return h.slot;
 	errno = WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
 	return -1;
 }
 
+/* Where the guest lives in the host's network and its root is the host's, /proc/PID/net is the host's, to be written by
+ * root (xt_recent's lists, which a firewall goes by), and no mount can cover it: there is one for each process. */
+static bool writes_host_net(const struct build *b)
+{
+	return !b->id_base && !b->own_net && b->plan->net.mode != IP_HOST;
+}
+
 int guestfs_proc(const struct build *b)
 {
-	int fd = proc_mount(b->pidns_fd);
+	unsigned attr = writes_host_net(b) ? MOUNT_ATTR_RDONLY : 0;
+	int fd = proc_mount(b->pidns_fd, attr);
 
 	if (fd < 0 && b->pidns_fd >= 0 && errno == EINVAL)
-		fd = proc_mount_by_helper(b->pidns_fd);
+		fd = proc_mount_by_helper(b->pidns_fd, attr);
 	if (fd < 0)
 		die_sys("mount the guest's /proc");
 	return fd;
@@ -221,7 +232,7 @@ static const struct { const char *name; int what; } proc_table[] = {
 	{ "kcore", COVER }, { "kmsg", COVER }, { "sysrq-trigger", COVER }, { "kpagecount", COVER },
 	{ "kpageflags", COVER }, { "kpagecgroup", COVER }, { "latency_stats", COVER },
 	{ "acpi", HIDE }, { "asound", HIDE }, { "bus", HIDE }, { "driver", HIDE }, { "fs", HIDE }, { "irq", HIDE },
-	{ "scsi", HIDE }, { "dynamic_debug", HIDE },
+	{ "scsi", HIDE }, { "dynamic_debug", HIDE }, { "pressure", HIDE },
 	{ "allocinfo", HIDE }, { "bootconfig", HIDE }, { "buddyinfo", HIDE }, { "cmdline", HIDE },
 	{ "config.gz", HIDE }, { "interrupts", HIDE }, { "iomem", HIDE }, { "ioports", HIDE },
 	{ "kallsyms", HIDE }, { "key-users", HIDE }, { "keys", HIDE }, { "lock_stat", HIDE }, { "locks", HIDE },
@@ -288,12 +299,19 @@ int guestfs_sys(const struct build *b)
 void guestfs_cover_sys(const struct build *b, int sys_fd, int blank_fd)
 {
 	/* Firmware's tables and variables; power meters, fine enough to read keys by (CVE-2020-8694). */
-	static const char *const dirs[] = { "firmware", "devices/virtual/powercap" };
+	static const struct { const char *name; int what; } dirs[] = {
+		{ "firmware", COVER }, { "devices/virtual/powercap", COVER },
+		/* /proc/interrupts, slabinfo and fs once more; a slab's files are root's alone */
+		{ "kernel/irq", HIDE }, { "kernel/slab", ROOT }, { "fs/ext4", HIDE }, { "fs/xfs", HIDE }, { "fs/btrfs", HIDE },
+	};
 	unsigned attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 
-	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
-		if (faccessat(sys_fd, dirs[i], F_OK, 0) == 0)
-			cover(sys_fd, dirs[i], true, blank_fd, "/sys/");
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+		if ((dirs[i].what != COVER && !(b->plan->procvirt.hide & HIDE_PROC)) || (dirs[i].what == ROOT && b->id_base))
+			continue;
+		if (faccessat(sys_fd, dirs[i].name, F_OK, 0) == 0)
+			cover(sys_fd, dirs[i].name, true, blank_fd, "/sys/");
+	}
 	if (b->trees.cgroup_fd < 0 || faccessat(sys_fd, "fs/cgroup", F_OK, 0) < 0)
 		return;
 	if (mnt_set(b->trees.cgroup_fd, attr | (b->cgroup_delegated ? 0 : MOUNT_ATTR_RDONLY), false) < 0 ||

@@ -512,6 +512,26 @@ static int load(const struct sock_filter *insns, size_t n, unsigned flags)
  * have had without the filter. WAIT_KILLABLE_RECV (5.19): a signal doesn't make a program repeat a call that the
  * broker has begun (Go's SIGURG would, for ever); older kernels do without.
  */
+/* In a guest of vrun's, or of another that brokers calls. What the broker would do can be asked for otherwise, or is
+ * done by the one that is there. */
+static _Noreturn void one_listener_only(const struct plan *p)
+{
+	bool ccap = false, virt = false, net = false;
+
+	for (size_t i = 0; i < N_RULES; i++) {
+		const struct rule *r = &rules[i];
+
+		if (r->error || (r->nr < 0 && r->nr32 < 0) || !rule_applies(r, p))
+			continue;
+		ccap |= r->when == CCAP_ONLY;
+		virt |= r->when == VIEW_ONLY;
+		net |= r->when != CCAP_ONLY && r->when != VIEW_ONLY;
+	}
+	die("--seccomp: vrun itself runs under a filter whose calls a broker answers, in a guest say, and the kernel "
+	    "allows one such filter: none is needed with%s%s%s", ccap ? " --ccap none" : "",
+	    virt ? " --virt uptime,cpu" : "", net ? " --ip host --seccomp none" : "");
+}
+
 int seccomp_apply(const struct plan *p)
 {
 	struct sock_filter insns[INSNS_MAX];
@@ -532,7 +552,7 @@ int seccomp_apply(const struct plan *p)
 	if (fd < 0 && errno == EINVAL)
 		fd = load(insns, n, flags);
 	if (fd < 0 && errno == EBUSY)
-		die("--seccomp: vrun itself runs under a filter with a listener, and the kernel allows only one");
+		one_listener_only(p);
 	if (fd < 0)
 		die_sys("--seccomp: load the filter with a listener (Linux 5.0)");
 	return fd;
