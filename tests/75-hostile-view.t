@@ -212,7 +212,6 @@ run "$VRUN" -q --root "$R" --hide mount -- sh -c 'ls /proc/irq /sys/kernel/irq |
 isnt "(control) without --hide proc it is" "$out" 0
 
 exec 7>&-
-
 wait "$other" 2>/dev/null
 kill "$holder"
 wait 2>/dev/null
