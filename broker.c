@@ -499,6 +499,8 @@ static int make_plain(struct request *q, const uint32_t word[4])
 	snprintf(path, sizeof(path), "%u", q->notif->pid);
 	if (fstatat(host_proc_fd(), path, &st, 0) < 0)
 		return ESRCH;
+	if (q->broker->net_gone)
+		return ENETDOWN;
 	own_as(supervisor_pid, st.st_uid, st.st_gid);
 	fd = socket((int)word[0], (int)(word[1] | SOCK_CLOEXEC), (int)word[2]);
 	if (fd < 0)
@@ -535,6 +537,8 @@ static int make_socket(struct request *q, const uint32_t word[4], bool pair)
 		return EAFNOSUPPORT;
 	protocol = is_sock_diag(q->broker, word) ? NETLINK_USERSOCK : (int)word[2];
 	elsewhere = q->broker->net_view && (pair || !is_host_stack(word));
+	if (q->broker->net_gone && !elsewhere)
+		return ENETDOWN;
 	if (elsewhere)
 		enter_net(q->broker->net_fd);
 	become(q->broker, &c);

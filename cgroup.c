@@ -343,8 +343,8 @@ static void remove_guest(struct cgroup *cg)
 
 	snprintf(number, sizeof(number), "%u", cg->xid);
 	snprintf(below, sizeof(below), "vrun-%u", cg->xid);
-	if (cg->dir_fd >= 0 && (hierarchy_remove(cg->dir_fd, "payload") ||
-				(cg->broker_fd >= 0 && hierarchy_remove(cg->dir_fd, "broker")))) {
+	/* The broker's may be there without ours: another guest's that has joined the network. */
+	if (cg->dir_fd >= 0 && (hierarchy_remove(cg->dir_fd, "payload") || hierarchy_remove(cg->dir_fd, "broker"))) {
 		hierarchy_kill(cg->dir_fd, -1);
 		if (!hierarchy_wait(cg->dir_fd, "populated 0", EMPTY_WAIT_MS))
 			note("guest %s: %u processes can't be killed; its cgroup %s stays", cg->name,
@@ -867,6 +867,17 @@ static void set_facts(const struct plan *p, struct cgroup *cg)
 	cgroup_must_set_attr(cg, "user.vrun.flags", text);
 }
 
+/* What --join net of it would join: read as the caller (guests_check_join). */
+static void set_network(const struct net *n, struct cgroup *cg)
+{
+	const char *kind = n->view ? "view" : n->mode == IP_LIST ? "addresses" : n->mode == IP_HOST ? "host" : "own";
+	char text[80];
+
+	snprintf(text, sizeof(text), "%s %u %llu%s", kind, n->joined ? n->joined : cg->xid,
+		 (unsigned long long)(n->joined ? n->joined_id : cg->id), n->steered ? " steered" : "");
+	cgroup_must_set_attr(cg, "user.vrun.net", text);
+}
+
 /* Whose child the guest's directory is; NULL: /vrun. */
 static const char *choose_parent(const struct plan *p, struct cgroup *cg, char *own, size_t size)
 {
@@ -911,6 +922,7 @@ void cgroup_claim(struct plan *p, struct cgroup *cg)
 	if (cg->dir_fd < 0 || fstat(cg->dir_fd, &st))
 		die_sys("open cgroup %s", cg->path);
 	cg->id = st.st_ino;
+	set_network(&p->net, cg);
 	make_payload(cg);
 	umask(mask);
 }

@@ -14,7 +14,12 @@
  * filled before it is visible and never modified: files up to a page can't be torn by one read(2). A descriptor kept
  * open (top, free -s) sees each new generation when it reads again.
  *
- * Node 1 is the root; entry i is node i + 2. One READDIRPLUS gives the kernel all names at once (START.md 2.2).
+ * A file of many pages that grows under a reader shows him zeroes: the end of what was his last page. So there are
+ * files (ENTRY_SHOT) that are another one, with a node of its own, for each generation: a name is looked up at each
+ * open, and what was opened changes no more, unless somebody holds it for longer than a second.
+ *
+ * Node 1 is the root; entry i is node i + 2, with its generation above. One READDIRPLUS gives the kernel all names at
+ * once (START.md 2.2).
  */
 #define _GNU_SOURCE
 #include "vrun.h"
@@ -32,6 +37,8 @@ enum {
 	REQUEST_MAX = 8192,             /* FUSE_MIN_READ_BUFFER; nothing that writes is ever granted more */
 	MINOR = 31,                     /* the protocol's version that these replies are written in (Linux 5.2) */
 	SERVE_AT_ONCE = 32,             /* a guest that floods lets the poll loop's other sources live */
+	INDEX_BITS = 12,                /* of a node; the rest is an ENTRY_SHOT's generation */
+	SHOT_SECS = 1,
 };
 static const uint64_t for_ever_secs = 1ULL << 30;
 
@@ -45,18 +52,28 @@ static void attr_of_link(struct fuse_attr *a, uint64_t node, const char *target)
 	*a = (struct fuse_attr){ .ino = node, .mode = S_IFLNK | 0777, .nlink = 1, .size = strlen(target), .blksize = 4096 };
 }
 
+static size_t index_of(uint64_t node)
+{
+	return (size_t)(node & ((1 << INDEX_BITS) - 1)) - FIRST_NODE;
+}
+
 /* The entry of this kind that the node is. */
 static const struct fuse_entry *find(const struct fuse_tree *t, uint64_t node, enum fuse_kind kind)
 {
-	const struct fuse_entry *e = node - FIRST_NODE < t->n ? &t->entry[node - FIRST_NODE] : NULL;
+	const struct fuse_entry *e = index_of(node) < t->n ? &t->entry[index_of(node)] : NULL;
 
 	return e && e->kind == kind ? e : NULL;
+}
+
+static bool is_file(const struct fuse_tree *t, uint64_t node)
+{
+	return find(t, node, ENTRY_FILE) || find(t, node, ENTRY_SHOT);
 }
 
 /* As fuse_entry's dir: which directory the node is. */
 static bool find_dir(const struct fuse_tree *t, uint64_t node, size_t *dir)
 {
-	*dir = node == FUSE_ROOT_ID ? 0 : (size_t)(node - FIRST_NODE) + 1;
+	*dir = node == FUSE_ROOT_ID ? 0 : index_of(node) + 1;
 	return node == FUSE_ROOT_ID || find(t, node, ENTRY_DIR);
 }
 
@@ -66,10 +83,10 @@ static bool is_in(const struct fuse_tree *t, size_t i, size_t dir)
 }
 
 /* Bigger than a page: blksize asks stdio for one read(2) of all of it, which is the more consistent. */
-static void attr_of_file(struct fuse_attr *a, size_t i, const struct fuse_file *f)
+static void attr_of_file(struct fuse_attr *a, uint64_t node, const struct fuse_file *f)
 {
 	*a = (struct fuse_attr){
-		.ino = i + FIRST_NODE, .size = f->size, .mode = S_IFREG | 0444, .nlink = 1,
+		.ino = node, .size = f->size, .mode = S_IFREG | 0444, .nlink = 1,
 		.blksize = f->size > 4096 ? 65536 : 4096,
 		.atime = f->mtime_ns / 1000000000, .atimensec = (uint32_t)(f->mtime_ns % 1000000000),
 		.mtime = f->mtime_ns / 1000000000, .mtimensec = (uint32_t)(f->mtime_ns % 1000000000),
@@ -100,7 +117,7 @@ static void entry_of(const struct fuse_tree *t, size_t i, struct fuse_entry_out 
 
 	*e = (struct fuse_entry_out){ .nodeid = i + FIRST_NODE, .entry_valid = for_ever_secs };
 	if (t->entry[i].kind == ENTRY_FILE) {
-		attr_of_file(&e->attr, i, &nothing);
+		attr_of_file(&e->attr, e->nodeid, &nothing);
 		return;
 	}
 	e->attr_valid = for_ever_secs;
@@ -110,16 +127,31 @@ static void entry_of(const struct fuse_tree *t, size_t i, struct fuse_entry_out 
 		attr_of_link(&e->attr, e->nodeid, t->entry[i].target);
 }
 
-static int answer_lookup(const struct fuse_tree *t, uint64_t node, const char *name, size_t len, struct fuse_reply *r)
+static void shot_of(const struct fuse_tree *t, size_t i, uint32_t pid, struct fuse_entry_out *e)
+{
+	struct fuse_file f = { 0 };
+
+	t->look(t->context, i, pid, true, &f);
+	*e = (struct fuse_entry_out){
+		.nodeid = f.mtime_ns / 1024 << INDEX_BITS | (i + FIRST_NODE), .attr_valid = SHOT_SECS,
+	};
+	attr_of_file(&e->attr, e->nodeid, &f);
+}
+
+static int answer_lookup(const struct fuse_tree *t, const struct fuse_in_header *h, const char *name, size_t len,
+			 struct fuse_reply *r)
 {
 	size_t dir;
 
-	if (!find_dir(t, node, &dir) || !len || name[len - 1])
+	if (!find_dir(t, h->nodeid, &dir) || !len || name[len - 1])
 		return -ENOENT;
 	for (size_t i = 0; i < t->n; i++) {
 		if (strcmp(t->entry[i].name, name) || !is_in(t, i, dir))
 			continue;
-		entry_of(t, i, (struct fuse_entry_out *)r->body);
+		if (t->entry[i].kind == ENTRY_SHOT)
+			shot_of(t, i, h->pid, (struct fuse_entry_out *)r->body);
+		else
+			entry_of(t, i, (struct fuse_entry_out *)r->body);
 		r->body_len = sizeof(struct fuse_entry_out);
 		return 0;
 	}
@@ -129,7 +161,9 @@ static int answer_lookup(const struct fuse_tree *t, uint64_t node, const char *n
 static int answer_readdirplus(const struct fuse_tree *t, uint64_t node, const struct fuse_read_in *in, size_t len,
 			      struct fuse_reply *r)
 {
-	static const uint8_t types[] = { [ENTRY_FILE] = DT_REG, [ENTRY_DIR] = DT_DIR, [ENTRY_LINK] = DT_LNK };
+	static const uint8_t types[] = {
+		[ENTRY_FILE] = DT_REG, [ENTRY_SHOT] = DT_REG, [ENTRY_DIR] = DT_DIR, [ENTRY_LINK] = DT_LNK,
+	};
 	size_t at = 0, dir;
 
 	if (!find_dir(t, node, &dir) || len < sizeof(*in))
@@ -144,7 +178,8 @@ static int answer_readdirplus(const struct fuse_tree *t, uint64_t node, const st
 		if (at + size > in->size || at + size > sizeof(r->body))
 			break;
 		memset(d, 0, size);
-		entry_of(t, i, &d->entry_out);
+		if (t->entry[i].kind != ENTRY_SHOT)     /* node 0: only a name */
+			entry_of(t, i, &d->entry_out);
 		d->dirent.ino = i + FIRST_NODE;
 		d->dirent.off = i + 1;
 		d->dirent.namelen = (uint32_t)name_len;
@@ -173,12 +208,15 @@ static int answer_getattr(const struct fuse_tree *t, const struct fuse_in_header
 			attr_of_dir(&out->attr, h->nodeid);
 		return 0;
 	}
-	if (!find(t, h->nodeid, ENTRY_FILE))
+	if (!is_file(t, h->nodeid))
 		return -ENOENT;
-	t->look(t->context, (size_t)(h->nodeid - FIRST_NODE), h->pid, true, &f);
-	out->attr_valid = f.valid_ns / 1000000000;
-	out->attr_valid_nsec = (uint32_t)(f.valid_ns % 1000000000);
-	attr_of_file(&out->attr, (size_t)(h->nodeid - FIRST_NODE), &f);
+	t->look(t->context, index_of(h->nodeid), h->pid, true, &f);
+	out->attr_valid = SHOT_SECS;
+	if (find(t, h->nodeid, ENTRY_FILE)) {
+		out->attr_valid = f.valid_ns / 1000000000;
+		out->attr_valid_nsec = (uint32_t)(f.valid_ns % 1000000000);
+	}
+	attr_of_file(&out->attr, h->nodeid, &f);
 	return 0;
 }
 
@@ -187,9 +225,9 @@ static int answer_read(const struct fuse_tree *t, const struct fuse_in_header *h
 {
 	struct fuse_file f = { 0 };
 
-	if (len < sizeof(*in) || !find(t, h->nodeid, ENTRY_FILE))
+	if (len < sizeof(*in) || !is_file(t, h->nodeid))
 		return -EINVAL;
-	t->look(t->context, (size_t)(h->nodeid - FIRST_NODE), h->pid, false, &f);
+	t->look(t->context, index_of(h->nodeid), h->pid, false, &f);
 	if (in->offset >= f.size)
 		return 0;
 	r->data = f.text + in->offset;
@@ -237,7 +275,7 @@ bool fuse_answer(const struct fuse_tree *t, const void *request, size_t n, struc
 	r->body_len = r->data_len = 0;
 	switch (h.opcode) {
 	case FUSE_INIT: error = answer_init((const void *)in, n, r); break;
-	case FUSE_LOOKUP: error = answer_lookup(t, h.nodeid, in, n, r); break;
+	case FUSE_LOOKUP: error = answer_lookup(t, &h, in, n, r); break;
 	case FUSE_GETATTR: error = answer_getattr(t, &h, r); break;
 	case FUSE_READ: error = answer_read(t, &h, (const void *)in, n, r); break;
 	case FUSE_READDIRPLUS: error = answer_readdirplus(t, h.nodeid, (const void *)in, n, r); break;

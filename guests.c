@@ -733,3 +733,31 @@ void guests_find(const char *name, struct guest_ref *g)
 	snprintf(g->name, sizeof(g->name), "%s", cg.name);
 	cgroup_close(&cg);
 }
+
+/* As the caller, from public facts. A network that only shows is joined with the way to its sockets; addresses of the
+ * host's without one can't be: the programs that hold a guest to them follow its own cgroup. */
+void guests_check_join(struct plan *p)
+{
+	const char *name = p->context.join_name;
+	char net[80], *end = net;
+	struct cgroup cg;
+
+	if (!(p->context.join & NS_NET))
+		return;
+	if (!cgroup_find(name, &cg))
+		die("--join: no such guest: %s", name);
+	if (cgroup_attr(&cg, "user.vrun.net", net, sizeof(net)) > 0) {          /* cgroup.c: set_network */
+		p->net.joined = (uint32_t)strtoul(net + strcspn(net, " "), &end, 10);
+		p->net.joined_id = strtoull(end, &end, 10);
+	}
+	if (end == net || !p->net.joined_id)
+		die("--join net=%s: it was started by another version of vrun", name);
+	cgroup_close(&cg);
+	if (strncmp(net, "addresses", 9) == 0)
+		die("--join net=%s: it uses the host's network, by addresses of its own (--hide without net); give this "
+		    "guest an --ip in place of it", name);
+	p->net.view = strncmp(net, "view", 4) == 0;
+	p->net.steered = p->net.view && strcmp(end, " steered") == 0;
+	if (!p->net.view)
+		p->net.joined = 0;
+}

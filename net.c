@@ -322,7 +322,7 @@ static int landlock_abi(void)
 static bool scoped(const struct plan *p)
 {
 	/* Behind a view the guest's network namespace, and so its abstract names, are its own on every kernel. */
-	if (p->net.mode == IP_LIST && p->procvirt.hide & HIDE_NET)
+	if (p->net.view && !p->net.joined)
 		return false;
 	return (p->net.mode != IP_NONE || (p->context.join & NS_NET)) && !(p->context.share & NS_ABSTRACT);
 }
@@ -343,12 +343,14 @@ void net_check(struct plan *p)
 		die("--ip %s: this kernel can't keep the guest off the host's abstract UNIX sockets (Landlock ABI %d, "
 		    "Linux 6.12, has it); --share abstract leaves them in reach",
 		    p->net.mode == IP_HOST ? "host" : "ADDR", LANDLOCK_ABI_SCOPE);
-	if (p->net.mode != IP_LIST)
+	if (p->net.mode != IP_LIST && !p->net.view)
 		return;
 	for (size_t i = 0; i < sizeof(against) / sizeof(against[0]); i++)
 		if (p->context.userns != YES && (p->rights.cap_add >> against[i].cap & 1))
 			die("--cap-add %s: with it the guest could use any address of the host, whatever --ip says",
 			    against[i].name);
+	if (p->net.mode != IP_LIST)
+		return;
 	check_addresses(&p->net);
 	p->net.steered = several(&p->net) && !p->net.later && !(p->rights.ccap & CCAP_MULTICAST);
 }
@@ -1350,7 +1352,7 @@ void net_undo(struct net_state *st)
 	memset(&s, 0xff, sizeof(s));
 	s.map_fd[NET_MAP_CONFIG] = st->config_fd;
 	s.map_fd[NET_MAP_GUESTS] = st->guests_fd;
-	if (st->config_fd >= 0 && map_lookup(st->config_fd, &st->guest, &c) == 0 && (c.flags & NET_READY))
+	if (!st->joined && st->config_fd >= 0 && map_lookup(st->config_fd, &st->guest, &c) == 0 && (c.flags & NET_READY))
 		clean_up(&s, &c);
 	close_fd(&st->lookup_link_fd);
 	close_fd(&st->guests_fd);
@@ -1442,6 +1444,23 @@ static bool guest_config(int dir_fd, bool any_name, struct set *s, struct net_co
 		return false;
 	guest = st.st_ino;
 	return map_lookup(s->map_fd[NET_MAP_CONFIG], &guest, c) == 0 && (c->flags & NET_READY) && c->layout == NET_LAYOUT;
+}
+
+/* Both stand in one network namespace of the host's, or there would be no set of this name. */
+void net_join(const struct cgroup *cg, struct net_state *st)
+{
+	struct net_config c;
+	struct set s;
+
+	if (!guest_config(cg->dir_fd, false, &s, &c))
+		die("--join net=%s: its addresses are another version of vrun's, or of another network namespace", cg->name);
+	st->config_fd = s.map_fd[NET_MAP_CONFIG];
+	st->steer_fd = s.map_fd[NET_MAP_STEER];
+	st->marks_fd = s.map_fd[NET_MAP_MARKS];
+	st->guest = c.guest;
+	st->joined = true;
+	s.map_fd[NET_MAP_CONFIG] = s.map_fd[NET_MAP_STEER] = s.map_fd[NET_MAP_MARKS] = -1;
+	close_set(&s);
 }
 
 /* A namespace has no name: whoever lives in it leads there. */

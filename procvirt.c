@@ -181,8 +181,10 @@ void procvirt_check(struct plan *p)
 		die("--hide net: --ip host gives the guest the host's network");
 	if (v->hide_given && v->hide & HIDE_NET && p->context.share & NS_ABSTRACT)
 		die("--hide net: the guest's abstract UNIX sockets are its own then: not with --share abstract");
-	if (p->net.mode == IP_LIST && !(p->context.share & NS_ABSTRACT))
+	if (p->net.mode == IP_LIST && !(p->context.share & NS_ABSTRACT)) {
+		p->net.view = v->hide & HIDE_NET;
 		return;
+	}
 	v->hide &= ~(unsigned)HIDE_NET;
 }
 
@@ -601,7 +603,7 @@ static const struct view_file {
  * A name that this kernel doesn't have isn't shown. Numbers of nodes are places in here: the same for the guest's life.
  */
 #define IN_NET (VIEW_FILES + SOCKET_FILES + 1)
-#define SOCKETS(name) { name, ENTRY_FILE, IN_NET, NULL }
+#define SOCKETS(name) { name, ENTRY_SHOT, IN_NET, NULL }
 #define NET_LINK(name) { name, ENTRY_LINK, IN_NET, "../../self/net/" name }
 enum { SOCKET_FILES = 10 };
 static const struct fuse_entry entries[] = {
@@ -889,7 +891,7 @@ void procvirt_open(const struct plan *p, const struct cgroup *cg, struct view *v
 		v->monotonic_ns = (int64_t)pv->uptime_secs * NS_PER_SEC - clock_ns(CLOCK_MONOTONIC);
 		v->boottime_ns = (int64_t)pv->uptime_secs * NS_PER_SEC - clock_ns(CLOCK_BOOTTIME);
 	}
-	v->sockets = p->net.mode == IP_LIST && pv->hide & HIDE_NET;
+	v->sockets = p->net.view;
 	if (!(v->virt & virt_files) && !v->sockets)
 		return;
 	if (v->virt & virt_files)

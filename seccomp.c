@@ -214,7 +214,7 @@ static bool rule_applies(const struct rule *r, const struct plan *p)
 	case VIEW_ONLY:
 		return (p->procvirt.virt & (VIRT_MEM | VIRT_LOAD)) != 0;
 	case NET_VIEW:
-		return p->net.mode == IP_LIST && p->procvirt.hide & HIDE_NET;
+		return p->net.view;
 	case STEERED_ONLY:
 		return p->net.steered;
 	case ICMP_ONLY:

@@ -187,7 +187,7 @@ static void each_fd(const struct supervisor *s, void (*f)(int))
 	for (unsigned i = 0; i < c->n_v1; i++)
 		f(c->v1_dir_fd[i]);
 	f(s->net.lookup_link_fd); f(s->net.config_fd); f(s->net.guests_fd); f(s->net.steer_fd);
-	f(s->net.marks_fd);
+	f(s->net.marks_fd); f(s->net_leaf_fd);
 	f(s->view.device_fd); f(s->view.stats_fd); f(s->view.load_fd);
 	f(s->tty.master_fd);
 	f(s->tty.slave_fd);
@@ -229,7 +229,7 @@ static char *own_sockets(const char *name, size_t *len)
 	struct netsock n = { .net = &s->net, .id_base = s->broker.id_base, .guest = s->init_pid };
 	struct stat st;
 
-	if (s->cg.broker_fd >= 0 && fstat(s->cg.broker_fd, &st) == 0)
+	if (s->net_leaf_fd >= 0 ? fstat(s->net_leaf_fd, &st) == 0 : fstatat(s->cg.dir_fd, "broker", &st, 0) == 0)
 		n.cgroup = st.st_ino;
 	return netsock_text(&n, name, len);
 }
@@ -274,7 +274,15 @@ void supervise_broker_role(int fd)
 
 static pid_t fork_broker(struct supervisor *s, struct broker *b)
 {
-	pid_t pid = sys_clone3(CLONE_INTO_CGROUP, NULL, cgroup_broker(&s->cg), SIGCHLD);
+	pid_t pid = sys_clone3(CLONE_INTO_CGROUP, NULL, s->net_leaf_fd >= 0 ? s->net_leaf_fd : cgroup_broker(&s->cg), SIGCHLD);
+
+	/* A cgroup that was removed: the guest whose network ours has joined is gone. */
+	if (pid < 0 && (errno == ENODEV || errno == ENOENT) && s->net_leaf_fd >= 0) {
+		note("%s: the guest whose network it has joined has ended: no sockets any more", s->cg.name);
+		close_fd(&s->net_leaf_fd);
+		s->broker.net_gone = b->net_gone = true;
+		return fork_broker(s, b);
+	}
 
 	if (pid == 0) {
 		const struct view *v = &s->view;

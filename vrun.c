@@ -81,8 +81,9 @@ static bool own_cgroup(const struct plan *p) { return own(p, NS_CGROUP); }
 static bool own_net(const struct plan *p) { return p->net.mode == IP_NONE && own(p, NS_NET); }
 static bool own_time(const struct plan *p) { return p->procvirt.virt & VIRT_UPTIME; }
 static bool host_net(const struct plan *p) { return p->net.mode != IP_NONE; }
-static bool net_view(const struct plan *p) { return p->net.mode == IP_LIST && p->procvirt.hide & HIDE_NET; }
-static bool has_view(const struct plan *p) { return p->procvirt.virt != 0 || net_view(p); }
+static bool net_view(const struct plan *p) { return p->net.view && !p->net.joined; }
+static bool joins_view(const struct plan *p) { return p->net.joined != 0; }
+static bool has_view(const struct plan *p) { return p->procvirt.virt != 0 || p->net.view; }
 static bool shares_net(const struct plan *p) { return host_net(p) && !net_view(p); }
 static bool ip_list(const struct plan *p) { return p->net.mode == IP_LIST; }
 static bool joins(const struct plan *p) { return p->context.join != 0; }
@@ -120,6 +121,22 @@ static void filter_addresses(struct run *r)
 	if (net_device_is_taken(r->plan))
 		cgroup_sweep(SWEEP_ALL);
 	net_apply(r->plan, &r->sup->cg, &r->sup->net);
+}
+
+
+/* Sockets are made where that guest's are: under its programs, by its list, and gone with it. */
+static void join_view(struct run *r)
+{
+	struct cgroup cg;
+
+	/* Numbers of guests are given out again, those of cgroups never. */
+	if (!cgroup_open(r->plan->net.joined, &cg) || cg.id != r->plan->net.joined_id || !cgroup_started(&cg))
+		die("--join net=%s: the guest whose addresses it has is gone", r->join.name);
+	net_join(&cg, &r->sup->net);
+	r->sup->net_leaf_fd = fcntl(cgroup_broker(&cg), F_DUPFD_CLOEXEC, 3);
+	if (r->sup->net_leaf_fd < 0)
+		die_sys("--join net=%s: its broker's cgroup", r->join.name);
+	cgroup_close(&cg);
 }
 
 static void guard(struct run *r) { supervise_guard(r->sup); }
@@ -522,6 +539,7 @@ static const struct step supervisor_steps[] = {
 	{ "delegate the inner cgroup to the guest's init", "", is_init, delegate },
 	{ "load or find the address programs, attach them, fill their configuration", "CONFIG_CGROUP_BPF", ip_list,
 	  filter_addresses, true },
+	{ "find the addresses of the guest whose network is joined", "CONFIG_CGROUP_BPF", joins_view, join_view, true },
 	{ "make a sealed copy of vrun for the guest's first exec", "Linux 3.17", needs_copy, copy_self, true },
 	{ "start the guard that ends the guest with the supervisor", "", needs_guard, guard },
 	{ "run the helper's startup, wait for it", "", has_helper, help_startup },
@@ -665,7 +683,7 @@ static uint32_t start_message(struct run *r)
 	case CTL_BORN:
 		s->init_pid = s->view.guest = m.value;
 		s->broker.uts_fd = fd[0];
-		s->broker.net_view = net_view(r->plan);
+		s->broker.net_view = r->plan->net.view;
 		s->broker.net_fd = fd[1];
 		break;
 	case CTL_PTY:
@@ -747,7 +765,7 @@ static struct supervisor sup;
 static void begin_supervisor(struct supervisor *s)
 {
 	*s = (struct supervisor){
-		.ctl_fd = -1, .enter_fd = { -1, -1 }, .signal_fd = -1, .self_fd = -1, .guard_fd = -1,
+		.ctl_fd = -1, .net_leaf_fd = -1, .enter_fd = { -1, -1 }, .signal_fd = -1, .self_fd = -1, .guard_fd = -1,
 		.status_fd = -1, .pid_dir_fd = -1,
 		.cg = { .tree_fd = -1, .dir_fd = -1, .payload_fd = -1, .broker_fd = -1, .kill_fd = -1 },
 		.net = { .lookup_link_fd = -1, .config_fd = -1, .guests_fd = -1, .steer_fd = -1, .marks_fd = -1 },
@@ -972,6 +990,7 @@ static void check(struct plan *p)
 	identity_check(p);
 	seccomp_check(p);
 	root_check(p);
+	guests_check_join(p);
 	procvirt_check(p);              /* before net_check: --hide net decides what that asks of the kernel */
 	net_check(p);
 	net_check_inherited(p);

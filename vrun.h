@@ -111,6 +111,8 @@ struct net {                            /* net.c */
 	struct addr *addr; size_t n_addr;
 	bool later;                     /* --ip-later */
 	bool steered;                   /* after net_check: the broker does UDP's binds */
+	bool view;                      /* after the checks: its processes' network only shows, sockets are brokered */
+	uint32_t joined; uint64_t joined_id;    /* --join net of a guest with such a view: whose it is (xid, cgroup); else 0 */
 	enum { LOOPBACK_AUTO, LOOPBACK_ADDR, LOOPBACK_HOST } loopback;
 	uint32_t loopback_addr;         /* network order, for LOOPBACK_ADDR */
 	struct peer *peer; size_t n_peer;
@@ -296,7 +298,7 @@ struct view {                           /* plain data: travels in the supervisor
 };
 
 /* net.c's; travels in the supervisor's state, and to the broker: what must stay open while the guest lives. */
-struct net_state { int lookup_link_fd, config_fd, guests_fd, steer_fd, marks_fd; uint64_t guest; };
+struct net_state { int lookup_link_fd, config_fd, guests_fd, steer_fd, marks_fd; uint64_t guest; bool joined; };
 
 struct broker {                         /* plain data: travels in the sealed memfd of the broker's role */
 	int listener_fd;                /* seccomp notify */
@@ -307,6 +309,7 @@ struct broker {                         /* plain data: travels in the sealed mem
 	uint32_t id_base;               /* xid<<16, 0 without user namespace */
 	uint32_t xid;
 	bool net_view;                  /* net_fd only shows: IPv4 and IPv6 sockets are made in the host's namespace */
+	bool net_gone;                  /* --join net: with the guest whose addresses they had; there are none any more */
 	struct view view;               /* for sysinfo(2) */
 	struct net_state net;           /* for ICMP sockets; config_fd -1: no --ip ADDR */
 };
@@ -504,6 +507,7 @@ int guests_verb(struct plan *p);        /* the exit status */
 /* Fds and ids of running guest NAME for --join; die if there is none or it isn't the caller's. */
 struct guest_ref { pid_t init; int pidfd; uint32_t id_base; bool userns; char name[NAME_MAX_LEN + 1]; };
 void guests_find(const char *name, struct guest_ref *g);
+void guests_check_join(struct plan *p);  /* --join net: what kind of network that is (p->net) */
 bool guests_addresses(const struct cgroup *cg, struct net *net);        /* what it has now, for a plan's own */
 uint32_t guests_id_base(pid_t init);    /* what its 0 is on the host: not xid<<16 if it joined another's user namespace */
 
@@ -519,6 +523,8 @@ void net_apply(const struct plan *p, const struct cgroup *cg, struct net_state *
 void net_apply_own(const struct plan *p, uint32_t id_base);     /* builder, in the guest's own netns (--ip none): lo up, sysctls */
 void net_apply_scope(const struct plan *p);     /* guest init: Landlock scope for abstract UNIX sockets, when the netns is the host's */
 void net_undo(struct net_state *st);
+/* Supervisor: the broker's part of a running guest's network, for a guest that joins it. */
+void net_join(const struct cgroup *cg, struct net_state *st);
 /* Broker: an ICMP socket gets the guest's first address, the list being what it is now. */
 void net_bind_source(const struct net_state *st, int sock_fd, int family);
 /* Broker: what is sent to the addresses of a UDP socket that was just bound to `asked` goes to it. */
@@ -570,7 +576,8 @@ size_t views_render_cpulist(char *buf, size_t room, const uint64_t mask[VIEWS_CP
 size_t views_sysinfo(void *out, const struct numbers *n, bool abi_32);
 
 /* ---- fuse.c: a small tree of generated files over FUSE; knows no concern ---- */
-enum fuse_kind { ENTRY_FILE, ENTRY_DIR, ENTRY_LINK };
+/* ENTRY_SHOT: whoever opens it has the text of that moment, and goes on in it. */
+enum fuse_kind { ENTRY_FILE, ENTRY_SHOT, ENTRY_DIR, ENTRY_LINK };
 struct fuse_entry {                     /* dir: in which one; 0: the root, else 1 + its index */
 	const char *name;
 	uint8_t kind, dir;
@@ -788,6 +795,7 @@ struct supervisor {                     /* plain data: travels in the sealed mem
 	uint32_t size;
 	pid_t init_pid;                 /* guest init, on the host's numbers; our child */
 	pid_t broker_pid, guard_pid;    /* 0: none */
+	int net_leaf_fd;                /* --join net: the cgroup where that guest's sockets are made, and ours; -1: our own */
 	int ctl_fd;                     /* control socket to guest init; -1 with --init, once COMMAND runs */
 	int enter_fd[2];                /* --init: who enters asks us on [0]; [1] is for him to take; else -1 */
 	int signal_fd;

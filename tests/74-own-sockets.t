@@ -7,6 +7,7 @@ HOST_ADDRS="10.78.0.5/24 10.78.0.6/24 10.78.0.7/24 2001:db8::5/64 2001:db8::6/64
 . "$(dirname "$0")/net.sh"
 cp "$helpers/socks" "$R/bin/socks"
 socks=$helpers/socks
+view() { "$VRUN" -q --root "$R" "$@"; }
 leftovers_before
 
 # Sockets that are nobody's: the host's own, and another guest's, on the very ports and on 127.0.0.1.
@@ -53,7 +54,7 @@ like "(control) a guest without --hide net sees them" "$out" '10\.78\.0\.6:8080 
 
 # Column by column what the kernel says outside, but for slot, owner, reference count, place and quick acknowledges.
 columns() { awk 'FNR > 1 && NF > 11 { $1 = $11 = $12 = $15 = ""; $8 = 0; print }' "$1"; }
-guest --ip 10.78.0.5 --hide net -- sh -c 'mkfifo /tmp/in; sleep 30 >/tmp/in & socks hold 10.78.0.5 - </tmp/in >/tmp/knows &
+view --ip 10.78.0.5 --hide net -- sh -c 'mkfifo /tmp/in; sleep 30 >/tmp/in & socks hold 10.78.0.5 - </tmp/in >/tmp/knows &
 	while ! grep -q ready /tmp/knows 2>/dev/null; do usleep 20000; done; cp /proc/net/tcp /proc/net/udp /root; echo >/root/go
 	while [ -e /root/go ]; do usleep 20000; done' &
 wait_for 20 test -e "$R/root/go"
@@ -69,7 +70,7 @@ rm "$R/root/go"
 wait "$!"
 
 # The rest of /proc/net, and what the machine counts as a whole.
-run guest --ip 10.78.0.5 --hide net -- sh -c 'cat /proc/net/dev /proc/net/unix /proc/net/route >/dev/null || echo missing
+run view --ip 10.78.0.5 --hide net -- sh -c 'cat /proc/net/dev /proc/net/unix /proc/net/route >/dev/null || echo missing
 	cd /proc/self/net && for f in *; do [ -e /proc/net/$f ] || echo not there: $f; done
 	grep TCP: /proc/net/sockstat; ls /proc/net/dev_snmp6; cat /proc/net/nothing 2>&1'
 like "the other names lead to its own network namespace" "$out" '^lo$'
@@ -80,19 +81,20 @@ like "a name that isn't there isn't" "$out" 'No such file'
 # sock_diag: no way to ask it, and none to end others' connections by it.
 for way in send sendmsg write dup one destroy int80 socketcall; do
 	[ "$(uname -m)" = x86_64 ] || [ "${way#int}${way#so}" = "$way$way" ] || continue
-	run guest --ip 10.78.0.5 --hide net -- socks diag $way
+	run view --ip 10.78.0.5 --hide net -- socks diag $way
 	is "sock_diag by $way answers nothing" "$out" ECONNREFUSED
-	run guest --ip 10.78.0.5 --hide net --userns no -- socks diag $way
+	run view --ip 10.78.0.5 --hide net --userns no -- socks diag $way
 	is "sock_diag by $way answers nothing, without a user namespace" "$out" ECONNREFUSED
 done
 run "$socks" diag send
 like "(control) outside it does" "$out" '^[1-9][0-9]*$'
-run guest --hide net -- socks diag send
+run view --hide net -- socks diag send
 is "(control) with --ip none it is the guest's own" "$out" 0
 
 # The tools. The guest's root is the host's tree here.
 for tool in "ss -Htlnp" "netstat -ltnp" "lsof -nP -iTCP -sTCP:LISTEN" "busybox netstat -ltn"; do
 	command -v "${tool%% *}" >/dev/null || { skip "no ${tool%% *}"; continue; }
+	[ "${tool%% *}" != netstat ] || netstat --version 2>&1 | grep -q net-tools || { skip "no netstat -p"; continue; }
 	case $tool in
 	busybox*) who= ;;
 	*) who=socks ;;
@@ -107,19 +109,65 @@ done
 # Lines stay whole while sockets come and go under the reader, in a table of several pages.
 secs=2
 [ "${VRUN_LONG-}" != 1 ] || secs=30
-run guest --ip 10.78.0.5 --hide net -- sh -c "ulimit -n 4096; mkfifo /tmp/in; sleep 60 >/tmp/in &
+run view --ip 10.78.0.5 --hide net -- sh -c "ulimit -n 4096; mkfifo /tmp/in; sleep 60 >/tmp/in &
 	socks many 300 TCP </tmp/in >/tmp/o & while ! grep -q ready /tmp/o; do usleep 20000; done
 	socks churn $((secs + 2)) & socks churn $((secs + 2)) & socks whole $secs & socks whole $secs; wait \$!"
 is "two readers while sockets come and go: only whole lines" "$(echo "$out" | head -n 1)" 0
 
 # Once it has run for a moment the supervisor executes itself anew.
-run guest --ip 10.78.0.5 --hide net -- sh -c 'socks list >/dev/null; usleep 300000; '"$hold" sh 10.78.0.5 -
+run view --ip 10.78.0.5 --hide net -- sh -c 'socks list >/dev/null; usleep 300000; '"$hold" sh 10.78.0.5 -
 printf '%s\n' "$out" >"$tmp/out"
 part 0 >"$tmp/knows"
 part 1 >"$tmp/shown"
 is "also after the supervisor's exec" "$(sorted "$tmp/shown")" "$(sorted "$tmp/knows")"
 like "(control) there was something" "$(cat "$tmp/shown")" ':8080 '
 
-kill "$keep1" "$keep2"
+# --join net: the same sockets and names, made under the joined guest's programs, by whoever asks.
+mkfifo "$tmp/first.in" "$tmp/second.in"
+sleep 60 >"$tmp/first.in" & keep3=$!
+sleep 60 >"$tmp/second.in" & keep4=$!
+at_exit "kill $keep3 $keep4 2>/dev/null"
+# Landlock of Linux 6.12 keeps abstract names apart from those that it joins; without it that is waived.
+view --name first --ip 10.78.0.5 --hide net -- socks many 1 TCP <"$tmp/first.in" >"$tmp/first" 2>&1 & first=$!
+wait_for 20 grep -q ready "$tmp/first"
+joined() { "$VRUN" -q --root "$R" $abstract "$@"; }
+joined --name second --join net=first -- sh -c 'net serve SECOND 60 tcp4:127.0.0.1:75 tcp4:10.78.0.5:76' <"$tmp/second.in" \
+	>"$tmp/second" 2>&1 & second=$!
+wait_for 20 grep -q '^ready' "$tmp/second"
+run joined --join net=first -- sh -c 'net tcp4 bind 10.78.0.5:8800 listen name; net tcp4 bind 10.78.0.6:8800
+	net tcp4 bind 0.0.0.0:8801 listen name; net tcp4 connect 127.0.0.1:8081; net tcp4 connect 10.78.0.7:8082 name'
+like "--join net: has the joined guest's address, not another, and not the host's loopback" "$(echo "$out" | tr '\n' ' ')" \
+	'ok ok ok 10\.78\.0\.5:8800.*ok EADDRNOTAVAIL.*ok ok ok 10\.78\.0\.5:8801.*ok ECONNREFUSED.*ok ok 10\.78\.0\.5:'
+run "$net" tcp4 connect 127.0.0.1:8081
+like "(control) outside somebody listens there" "$out" 'ok ok'
+run "$VRUN" --enter first -- sh -c 'net ask tcp 127.0.0.1:75; socks list; ip -o addr show host0'
+like "its server is on the joined guest's loopback" "$out" '^SECOND tcp4:127.0.0.1:75 '
+printf '%s\n' "$out" | grep ^tcp | sort >"$tmp/in"
+run "$VRUN" --enter second -- sh -c 'socks list; ip -o addr show host0'
+is "both see both's sockets, and the same address" "$(printf '%s\n' "$out" | grep ^tcp | sort)" "$(cat "$tmp/in")"
+is "which are three" "$(wc -l <"$tmp/in")" 3
+run joined --join net=second -- net ask tcp 127.0.0.1:75
+like "--join net of one that has joined: the same network" "$out" '^SECOND '
+run joined --explain --join net=first -- true
+like "--explain says so" "$out" 'addresses of the guest whose network is joined'
+run joined --userns no --cap-add NET_ADMIN --join net=first -- true
+is "--userns no --cap-add NET_ADMIN is refused as with --ip" "$status" 125
+ok "the joined guest ends" "$VRUN" --kill first
+wait "$first" 2>/dev/null
+run "$VRUN" --enter second -- sh -c 'net tcp4 bind 10.78.0.5:8802; net udp4; net netlink; hostname x && echo named'
+like "then the one that joined has no sockets any more, and goes on" "$(echo "$out" | tr '\n' ' ')" '^errno-100 .*errno-100 +ok +named'
+run joined --join net=second -- true
+is "whom nobody joins" "$status" 125
+"$VRUN" --kill second
+wait "$second" 2>/dev/null
+"$VRUN" -q --name direct --root "$R" --ip 10.78.0.5 --hide mount,proc --share abstract -- sleep 60 & direct=$!
+wait_for 20 "$VRUN" --status direct
+run joined --join net=direct -- true
+is "a guest with addresses and without --hide net can't be joined" "$status" 125
+like "which the message explains" "$err" '^vrun: --join net=direct: .*--hide without net.*--ip'
+"$VRUN" --kill direct
+wait "$direct" 2>/dev/null
+
+kill "$keep1" "$keep2" "$keep3" "$keep4"
 wait 2>/dev/null
 leftovers_none "nothing is left behind"

@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct fuse_entry entries[] = {
 		{ "a" }, { "meminfo" }, { "online" }, { "loadavg" }, { "net", ENTRY_DIR, 0, NULL },
-		{ "tcp", ENTRY_FILE, 5, NULL }, { "dev", ENTRY_LINK, 5, "../../self/net/dev" },
+		{ "tcp", ENTRY_SHOT, 5, NULL }, { "dev", ENTRY_LINK, 5, "../../self/net/dev" },
 	};
 	uint64_t request[REQUEST_MAX / 8];
 	struct fuse_in_header *h = (struct fuse_in_header *)request;
