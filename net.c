@@ -1309,10 +1309,11 @@ void net_apply(const struct plan *p, const struct cgroup *cg, struct net_state *
 	refuse_net_cls();
 	lock_fd = share_set(&s, parent_fd, has_v6(&p->net));
 	configuration(&s, &c, p, cg->xid, cg->id);
-	for (size_t h = 0; h < NET_HOOKS; h++)
+	st->lookup_link_fd = lookup_link(&s);
+	/* `create` is the first of them and goes last: by it others find the set, which is complete then. */
+	for (size_t h = NET_HOOKS; h-- > 0; )
 		if (h != NET_LOOKUP && (!netprog_hook[h].v6_only || (c.flags & NET_V6)))
 			attach(&s, (enum net_hook)h, cg->dir_fd);
-	st->lookup_link_fd = lookup_link(&s);
 	tell_set(&s, parent_fd, cg->xid);
 	close_fd(&lock_fd);
 	/* From here on there is something to undo. Until the configuration is written all is refused. */
