@@ -2,15 +2,15 @@
 /*
  * What traffic costs in a guest, beside outside of it.
  *
- *	traffic serve ADDR...		servers on these addresses; then one question a line on stdin: OP MS ADDR, which
- *					it asks for so long as a client, and answers with the rate a second
- *	traffic ask ROUNDS MS NAME OWN PEER COMMAND ...		(a `;` ends each COMMAND) starts every COMMAND, which is
- *					the above somewhere, and asks all of them everything, interleaved
+ *	traffic serve ADDR...		servers on these addresses; then one question a line on stdin: OP MS ADDR, which it
+ *					does for so long as a client; the answer is how often, and in how many seconds
+ *	traffic ask cpu|time ROUNDS MS NAME OWN PEER COMMAND ...	(a `;` ends each COMMAND) starts every COMMAND, which
+ *					is the above somewhere, and asks all of them everything, interleaved
  *
  * The first place is the other end of all, outside; ratios are to the second. OWN is where a place serves, PEER where
  * its clients find the first; `-` for a place that has no network. A ratio is of the same round and the same question;
- * what is printed is their median and quartiles. As long as an operation is short, its rate on one CPU is what both
- * ends cost together. Every place is a session of its own, since to the scheduler a session is a group (autogroup,
+ * what is printed is their median and quartiles. cpu: a rate is a second of CPU time, that of all processes at both
+ * ends, a guest's supervisor and broker among them; who else uses the machine has little say in it. Every place is a session of its own, since to the scheduler a session is a group (autogroup,
  * sched(7)), and a guest is one always.
  */
 #define _GNU_SOURCE
@@ -238,7 +238,7 @@ static void answer(const char *op, int ms, const char *address)
 	if (sock >= 0)
 		close(sock);
 	sock = -1;
-	printf("%.3f\n", (double)done / (end - start));
+	printf("%ld %.9f\n", done, end - start);
 	fflush(stdout);
 }
 
@@ -264,6 +264,7 @@ enum { MAX_PLACES = 8, MAX_ROUNDS = 1000 };
 static struct place {
 	const char *name, *own, *peer;
 	FILE *to, *from;
+	pid_t pid;
 	double rate[N_QUESTIONS][MAX_ROUNDS], ratio[N_QUESTIONS][MAX_ROUNDS];
 } places[MAX_PLACES];
 
@@ -274,7 +275,8 @@ static void start(struct place *p, char **argv)
 
 	must(pipe2(in, O_CLOEXEC), "pipe");
 	must(pipe2(out, O_CLOEXEC), "pipe");
-	if (must(fork(), "fork") == 0) {
+	p->pid = must(fork(), "fork");
+	if (p->pid == 0) {
 		setsid();
 		dup2(in[0], 0);
 		dup2(out[1], 1);
@@ -291,17 +293,43 @@ static void start(struct place *p, char **argv)
 	}
 }
 
-static double ask(struct place *p, const char *op, int ms, const char *address)
+/* Seconds of CPU of a process and all that it has started; each has one thread. */
+static double cpu_time(pid_t pid)
 {
-	double rate = 0;
+	char path[64];
+	unsigned long long ns = 0;
+	double sum;
+	FILE *f;
+	int child;
+
+	snprintf(path, sizeof(path), "/proc/%d/schedstat", (int)pid);
+	f = fopen(path, "re");
+	if (!f || fscanf(f, "%llu", &ns) != 1)
+		must(-1, path);
+	fclose(f);
+	sum = (double)ns / 1e9;
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+	f = fopen(path, "re");
+	while (f && fscanf(f, "%d", &child) == 1)
+		sum += cpu_time(child);
+	if (f)
+		fclose(f);
+	return sum;
+}
+
+/* The rate of p's answer; what both ends spend is p's and other's. */
+static double ask(struct place *p, const struct place *other, const char *op, int ms, const char *address, int by_cpu)
+{
+	double seconds = 0, spent = by_cpu ? cpu_time(p->pid) + cpu_time(other->pid) : 0;
+	long done = 0;
 
 	fprintf(p->to, "%s %d %s\n", op, ms, address);
 	fflush(p->to);
-	if (fscanf(p->from, "%lf", &rate) != 1 || rate <= 0) {
+	if (fscanf(p->from, "%ld %lf", &done, &seconds) != 2 || done <= 0) {
 		fprintf(stderr, "traffic: no answer from %s to %s\n", p->name, op);
 		exit(1);
 	}
-	return rate;
+	return (double)done / (by_cpu ? cpu_time(p->pid) + cpu_time(other->pid) - spent : seconds);
 }
 
 static int by_value(const void *a, const void *b)
@@ -337,7 +365,7 @@ static void print(int n, int rounds)
 		}
 }
 
-static int asker(int rounds, int ms, char **argv)
+static int asker(int by_cpu, int rounds, int ms, char **argv)
 {
 	int n = 0;
 
@@ -363,8 +391,8 @@ static int asker(int rounds, int ms, char **argv)
 
 				if (!is_asked(p, w))
 					continue;
-				p->rate[q][r < 0 ? 0 : r] = w->in ? ask(&places[0], w->op, ms, p->own)
-								  : ask(p, w->op, ms, w->local ? "-" : p->peer);
+				p->rate[q][r < 0 ? 0 : r] = w->in ? ask(&places[0], p, w->op, ms, p->own, by_cpu)
+					: ask(p, &places[0], w->op, ms, w->local ? "-" : p->peer, by_cpu);
 			}
 			for (int k = 1; k < n && r >= 0; k++)
 				places[k].ratio[q][r] = places[k].rate[q][r] / places[1].rate[q][r];
@@ -382,8 +410,8 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	if (argc > 2 && !strcmp(argv[1], "serve"))
 		return worker(argc - 2, argv + 2);
-	if (argc > 4 && !strcmp(argv[1], "ask") && atoi(argv[2]) > 0 && atoi(argv[2]) <= MAX_ROUNDS)
-		return asker(atoi(argv[2]), atoi(argv[3]), argv + 4);
-	fprintf(stderr, "usage: traffic serve ADDR... | traffic ask ROUNDS MS NAME OWN PEER COMMAND... ; ...\n");
+	if (argc > 5 && !strcmp(argv[1], "ask") && atoi(argv[3]) > 0 && atoi(argv[3]) <= MAX_ROUNDS)
+		return asker(!strcmp(argv[2], "cpu"), atoi(argv[3]), atoi(argv[4]), argv + 5);
+	fprintf(stderr, "usage: traffic serve ADDR... | traffic ask cpu|time ROUNDS MS NAME OWN PEER COMMAND... ; ...\n");
 	return 2;
 }
