@@ -1067,7 +1067,7 @@ static void steered_mark(struct code *c, unsigned none)
 static void compile_sendmsg4(struct code *c)
 {
 	unsigned loopback = label(c), given = label(c), put_it = label(c), is_loopback = label(c), done = label(c);
-	unsigned choose = label(c), true_source = label(c), stand_in = label(c), wild = label(c);
+	unsigned choose = label(c), true_source = label(c), stand_in = label(c), other = label(c);
 
 	begin(c, REFUSE);
 	load(c, BPF_W, R9, R6, SA(user_ip4));
@@ -1078,14 +1078,12 @@ static void compile_sendmsg4(struct code *c)
 	part(c, choose, "no source asked for: chosen");
 	load(c, BPF_W, R1, R7, CF(loopback));
 	when(c, BPF_JEQ, R9, R1, is_loopback);
-	if_flag(c, NET_LOOPBACK_HOST, wild);    /* any of the host's 127.0.0.x */
-	source4(c);
-	go(c, put_it);
-	here(c, wild);
+	unless_flag(c, NET_LOOPBACK_HOST, other);
 	move(c, R1, R9);
 	swap(c, R1, 32);
 	alu_is(c, BPF_RSH, R1, 24);
-	when_is(c, BPF_JEQ, R1, 127, is_loopback);
+	when_is(c, BPF_JEQ, R1, 127, is_loopback);      /* any of the host's 127.0.0.x */
+	here(c, other);
 	source4(c);
 	go(c, put_it);
 	part(c, is_loopback, "from the loopback");
