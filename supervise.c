@@ -548,12 +548,12 @@ static void signal_guest(struct supervisor *s, int sig, bool group)
 
 /* What a pid 1 shuts down on, by what it is: read now, since /sbin/init may be any of them and may have executed
  * another since. systemd(1); busybox's init, whose command name tells it from a script for busybox's sh, which takes
- * TERM; runit(8) with stopit; sysvinit's init(8), OpenRC's and dinit take INT as ctrl-alt-del, which ends in
- * reboot(2): while we stop, that is the end and no restart. */
+ * TERM; Debian's runit(8), and others with stopit, since CONT follows; sysvinit's init(8), OpenRC's and dinit take
+ * INT as ctrl-alt-del, which ends in reboot(2): while we stop, that is the end and no restart. */
 static int stop_signal(const struct supervisor *s)
 {
 	static const struct { const char *name; int sig; } inits[] = {
-		{ "systemd", 37 /* RTMIN+3 */ }, { "busybox", SIGUSR2 }, { "runit", SIGCONT }, { "runit-init", SIGCONT },
+		{ "systemd", 37 /* RTMIN+3 */ }, { "busybox", SIGUSR2 }, { "runit", SIGPWR }, { "runit-init", SIGPWR },
 		{ "init", SIGINT }, { "openrc-init", SIGINT }, { "dinit", SIGINT },
 	};
 	char link[32], exe[512], comm[20];

@@ -40,12 +40,13 @@ is "ps shows the guest's processes alone" "$(guest ps -e -o comm= | tr '\n' ' ')
 ok "mknod of a device is refused" guest sh -c '! mknod /tmp/sda b 8 0'
 ok "mount is refused" guest sh -c '! mount -t tmpfs none /mnt'
 
+# shellcheck disable=SC2086 # INIT is words
 # inits: boot to their default target, shut down when asked
 boot() {
 	name=$1 root=$2 init=$3 sign=$4
 	rm -rf "$tmp/cow-$name"
 	mkdir "$tmp/cow-$name"
-	"$VRUN" --name "$name" --init --root "$root" --cow "$tmp/cow-$name" -- "$init" >"$tmp/$name.log" 2>&1 </dev/null &
+	"$VRUN" --name "$name" --init --root "$root" --cow "$tmp/cow-$name" -- $init >"$tmp/$name.log" 2>&1 </dev/null &
 	pid=$!
 	if wait_for 90 eval "$sign"; then pass "$name boots to its default target"; else
 		fail "$name boots to its default target"; sed 's/^/# /' "$tmp/$name.log" | tail -n 30; fi
@@ -70,4 +71,18 @@ if [ ! -e "$O/.openrc" ]; then
 fi
 softlevel() { cat "/proc/$("$VRUN" --status "openrc-$$" | awk '$1 == "init" { print $2 }')/root/run/openrc/softlevel"; }
 boot openrc-$$ "$O" /sbin/init '[ "$(softlevel)" = default ]'
-sleep 0
+U=$top/build/roots/runit
+if [ ! -e "$U/.runit" ]; then
+	rm -rf "$U"
+	cp -a "$S" "$U"
+	cp -a "$O/var/lib/apt/lists" "$U/var/lib/apt/"
+	ok "runit and s6 are installed" "$VRUN" -q --ip host --share abstract --root "$U" -- \
+		sh -c 'DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends runit-init s6' &&
+		touch "$U/.runit"
+fi
+boot runit-$$ "$U" /sbin/init 'grep -q "enter stage: /etc/runit/2" "$tmp/runit-$$.log"'
+like "and did so in order" "$(cat "$tmp/runit-$$.log")" 'leave stage: /etc/runit/3'
+mkdir "$U/srv/s6" "$U/srv/s6/up" 2>/dev/null
+printf '#!/bin/sh\n>/srv/is-up\nexec sleep 1000\n' >"$U/srv/s6/up/run"
+chmod 755 "$U/srv/s6/up/run"
+boot s6-$$ "$U" "/bin/s6-svscan /srv/s6" '[ -e "$tmp/cow-s6-$$/upper/srv/is-up" ]'
