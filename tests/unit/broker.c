@@ -61,8 +61,12 @@ ssize_t fake_readv(pid_t pid, const struct iovec *to, unsigned long n, const str
 ssize_t fake_writev(pid_t pid, const struct iovec *from, unsigned long n, const struct iovec *to, unsigned long m, unsigned long f)
 {
 	uintptr_t at = (uintptr_t)to->iov_base;
+	volatile char byte = 0;
 
 	(void)pid, (void)n, (void)m, (void)f;
+	for (size_t i = 0; i < from->iov_len; i++)
+		byte = ((const char *)from->iov_base)[i];       /* the sanitizer looks */
+	(void)byte;
 	if (to->iov_len > sizeof(world.memory) || at < MEMORY || at - MEMORY > sizeof(world.memory) - to->iov_len) {
 		errno = EFAULT;
 		return -1;
@@ -150,6 +154,8 @@ long fake_syscall(long nr, ...)
 	long a, b;
 	void *c, *d;
 
+	if (nr == __NR_pidfd_open || nr == __NR_pidfd_getfd)
+		return dup(0);
 	va_start(args, nr);
 	if (nr == __NR_prlimit64) {
 		a = va_arg(args, int), b = va_arg(args, unsigned);
