@@ -1,5 +1,10 @@
 # What root in a guest may try to get at another address than its own 10.1.2.3 and 2001:db8::3; the host has
 # 10.1.2.4 and .5, too. Each line is tried outside first: there it works, so the attempt is a real one.
+#
+# Where the other ways are tried, which act on the guest's own addresses only: wildcards and getsockname, the source
+# of connect and sendto, ports below 1024, multicast groups, peers, abstract names: 60-ip.t. Two guests and the host on
+# one port, by wildcard: 62-ip-services.t. Interfaces, sockets and /proc/net of others: 72-hide-net.t. Sockets of a
+# process that was put into the cgroup, filters after a death: at the end of this file, and 65-net-death.t.
 # limit: 300
 HOST_ADDRS="10.1.2.3/24 10.1.2.4/24 10.1.2.5/24 2001:db8::3/64 2001:db8::4/64"
 export HOST_ADDRS

@@ -97,7 +97,13 @@ ok "when they are gone nothing is left" wait_for 20 gone
 
 # --- guests with one ---------------------------------------------------------
 
-memory() { awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo; }
+# What the kernel holds for guests, on the whole machine, and what their processes have for themselves, in KB.
+kernel_memory() {
+	awk '$1 ~ /^(SUnreclaim|KernelStack|PageTables|Percpu):/ { n += $2 } END { print n }' /proc/meminfo
+}
+private_memory() {
+	sed 's|.*|/proc/&/smaps_rollup|' "$tmp/pids" | xargs cat 2>/dev/null | awk '$1 ~ /^Private/ { n += $2 } END { print n }'
+}
 # CPU time, which others on the machine don't change, and wall time of 20 starts, in ms each.
 start_cost() {
 	sh -c 'i=0; a=$(date +%s%N); while [ $i -lt 20 ]; do "$@" || exit; i=$((i + 1)); done; b=$(date +%s%N); times; echo $(((b - a) / 20000))' \
@@ -106,7 +112,7 @@ start_cost() {
 		NR == 3 { printf "%.2f ms of CPU, %.2f ms", cpu, $1 / 1000 }'
 }
 i=1
-before=$(memory)
+before=$(kernel_memory)
 while [ $i -le $plain ]; do
 	start $i --ip 10.67.$((i / 250)).$((i % 250 + 1)) -- net serve g$i 800 tcp4:0.0.0.0:80
 	if [ -n "${VRUN_LONG:-}" ]; then
@@ -118,12 +124,13 @@ done
 ok "$plain guests with an address each listen on 0.0.0.0:80, beside the host" wait_for 200 ready $plain
 if [ -n "${VRUN_LONG:-}" ]; then
 	sleep 2
-	after=$(memory)
-	echo "# memory of one: $(((before - after) / plain)) KB, the kernel's included"
+	after=$(kernel_memory)
+	all_below <"$tmp/supervisors" >"$tmp/pids"
+	echo "# memory of one: $(((after - before) / plain)) KB in the kernel, $(($(private_memory) / plain)) KB in its processes"
 	echo "# a start with 10 guests there: $tenth"
 	echo "# with $plain: $(start_cost)"
 fi
-asks= i=1
+i=1 asks=
 while [ $i -le $plain ]; do
 	asks="$asks ask tcp 10.67.$((i / 250)).$((i % 250 + 1)):80"
 	i=$((i + 1))
