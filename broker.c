@@ -588,19 +588,19 @@ static int callers_fd(const struct request *q, int fd)
 	return sys_pidfd_getfd(pidfd, fd);
 }
 
-static int socket_option(int fd, int option)
+static int socket_option(int fd, int level, int option)
 {
 	int value = -1;
 	socklen_t len = sizeof(value);
 
-	return getsockopt(fd, SOL_SOCKET, option, &value, &len) < 0 ? -1 : value;
+	return getsockopt(fd, level, option, &value, &len) < 0 ? -1 : value;
 }
 
 static bool is_udp(int fd)
 {
-	int domain = socket_option(fd, SO_DOMAIN);
+	int domain = socket_option(fd, SOL_SOCKET, SO_DOMAIN);
 
-	return (domain == AF_INET || domain == AF_INET6) && socket_option(fd, SO_PROTOCOL) == IPPROTO_UDP;
+	return (domain == AF_INET || domain == AF_INET6) && socket_option(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_UDP;
 }
 
 /* Several guests on one UDP port need the table of listeners, into which no program can put a UDP socket. A bind
@@ -621,8 +621,8 @@ static int on_bind(struct request *q)
 	if (err)
 		return err;
 	/* Port 0 is a client's, and may stay a wildcard. But when it connects, the kernel would choose the source: so it
-	 * is bound to the first address after all, where there is a first one for all peers (IPv4). */
-	if (!sa.v4.sin_port && sa.any.sa_family != AF_INET)     /* at the same place in both */
+	 * is bound to the first address after all, where there is a first one for all peers (not for dual stack). */
+	if (!sa.v4.sin_port && sa.any.sa_family != AF_INET && socket_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) != 1)
 		return LET_THROUGH;
 	err = read_caller(q, &c);
 	if (err)

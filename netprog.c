@@ -586,6 +586,23 @@ static void drop_mark(struct code *c)
 	call(c, BPF_FUNC_sk_storage_delete);
 }
 
+/* The context's socket is V6ONLY: to l. No field of the context tells; it is a bit in the first bytes of the
+ * kernel's struct sock_common, where it has been since Linux 3.12 (skc_reuse:4, skc_reuseport:1, skc_ipv6only:1). */
+static void if_v6only(struct code *c, unsigned l)
+{
+	enum { COPY_AT = TUPLE_AT, BYTE = 19, BYTES = 24 };
+	bool big_endian = htons(1) == 1;
+
+	rule(c, "an IPV6_V6ONLY socket?");
+	move(c, R1, FP);
+	alu_is(c, BPF_ADD, R1, COPY_AT);
+	set(c, R2, BYTES);
+	load(c, BPF_DW, R3, R6, SA(sk));
+	call(c, BPF_FUNC_probe_read_kernel);
+	load(c, BPF_B, R1, FP, (size_t)(COPY_AT + BYTE));
+	when_is(c, BPF_JSET, R1, big_endian ? 0x04 : 0x20, l);
+}
+
 /* A UDP wildcard: to ALLOW as it is, with several addresses. One with a port, which two guests may want, and any of
  * IPv4, which may connect later, is steered as TCP's are, if a broker does the bind (no program can put a UDP socket
  * into the table). */
@@ -599,7 +616,9 @@ static void leave_wildcard(struct code *c, bool v6)
 	unless_flag(c, NET_UDP_STEERED, ALLOW);
 	if (v6) {
 		load(c, BPF_W, R1, R6, SA(user_port));
-		when_is(c, BPF_JEQ, R1, 0, ALLOW);
+		when_is(c, BPF_JNE, R1, 0, not);
+		if_v6only(c, not);
+		go(c, ALLOW);
 	}
 	here(c, not);
 }
@@ -775,23 +794,6 @@ static void listener6(struct code *c, unsigned none)
 	call(c, BPF_FUNC_sk_release);
 	move(c, R0, R8);
 	move(c, R3, R9);
-}
-
-/* The context's socket is V6ONLY: to l. No field of the context tells; it is a bit in the first bytes of the
- * kernel's struct sock_common, where it has been since Linux 3.12 (skc_reuse:4, skc_reuseport:1, skc_ipv6only:1). */
-static void if_v6only(struct code *c, unsigned l)
-{
-	enum { COPY_AT = TUPLE_AT, BYTE = 19, BYTES = 24 };
-	bool big_endian = htons(1) == 1;
-
-	rule(c, "an IPV6_V6ONLY socket?");
-	move(c, R1, FP);
-	alu_is(c, BPF_ADD, R1, COPY_AT);
-	set(c, R2, BYTES);
-	load(c, BPF_DW, R3, R6, SA(sk));
-	call(c, BPF_FUNC_probe_read_kernel);
-	load(c, BPF_B, R1, FP, (size_t)(COPY_AT + BYTE));
-	when_is(c, BPF_JSET, R1, big_endian ? 0x04 : 0x20, l);
 }
 
 /*

@@ -65,6 +65,11 @@ for o in "--ip 10.1.2.5" "--ip 10.1.2.5 --ip 2001:db8::3" "--ip 10.1.2.5 --ip 10
 	says "or then sendto, here and there, $o" "ok ok ok 10.1.2.4:7001 ok 10.1.2.4:7001" $o -- \
 		net udp4 bind 0.0.0.0:0 send 10.1.2.4:7001 recv send 10.1.2.4:7001 recv
 done
+for o in "--ip 2001:db8::3" "--ip 10.1.2.5 --ip 2001:db8::3" "--ip 2001:db8::3 --ip 2001:db8:7::1 --userns no"; do
+	says "the same on IPv6, V6ONLY (as dig does), $o" "ok ok ok ok [2001:db8::4]:7004" $o -- \
+		net v6only-udp bind '[::]:0' connect '[2001:db8::4]:7004' sendc recv
+	says "and sendto, $o" "ok ok ok [2001:db8::4]:7004" $o -- net v6only-udp bind '[::]:0' send '[2001:db8::4]:7004' recv
+done
 says "connect to the loopback and then elsewhere" "ok ok ok ok 10.1.2.5:" --ip 10.1.2.5 -- \
 	sh -c "net udp4 connect 127.0.0.1:9 unspec connect 10.1.2.4:7001 name | sed 's/[0-9]* *$//'"
 says "bind to no port, then connect" "ok ok ok ok 10.1.2.5:" --ip 10.1.2.5 -- \

@@ -3,7 +3,7 @@
  * net OP [ARG]...: one socket at a time, one operation after the other; prints a word for each that can fail
  * ("ok", or the errno's name) and for each that asks ("10.1.2.3:80"), and goes on.
  *
- *   tcp4 tcp6 v6only udp4 udp6 mptcp4 sctp4 ping4 raw4 N raw6 N packet netlink    a new socket
+ *   tcp4 tcp6 v6only udp4 udp6 v6only-udp mptcp4 sctp4 ping4 raw4 N raw6 N packet netlink    a new socket
  *   bind A:P  connect A:P  listen  name  peer  unspec  send A:P  sendc  from SRC A:P  fastopen A:P  recv
  *   set freebind|transparent|noport|reuseport|reuseaddr|broadcast|hdrincl|mark|addrform|device NAME
  *   join GROUP IFADDR  header SRC DST [PROTO]  echo DST  abstract NAME|abstract-listen NAME  newaddr A
@@ -222,7 +222,7 @@ static int make(const char *kind)
 {
 	static const struct { const char *kind; int family, type, protocol; } kinds[] = {
 		{ "tcp4", AF_INET, SOCK_STREAM, 0 }, { "reuse4", AF_INET, SOCK_STREAM, 0 }, { "tcp6", AF_INET6, SOCK_STREAM, 0 },
-		{ "v6only", AF_INET6, SOCK_STREAM, 0 }, { "udp4", AF_INET, SOCK_DGRAM, 0 },
+		{ "v6only", AF_INET6, SOCK_STREAM, 0 }, { "v6only-udp", AF_INET6, SOCK_DGRAM, 0 }, { "udp4", AF_INET, SOCK_DGRAM, 0 },
 		{ "udp6", AF_INET6, SOCK_DGRAM, 0 }, { "mptcp4", AF_INET, SOCK_STREAM, 262 },
 		{ "sctp4", AF_INET, SOCK_STREAM, 132 }, { "udplite4", AF_INET, SOCK_DGRAM, 136 },
 		{ "ping4", AF_INET, SOCK_DGRAM, IPPROTO_ICMP }, { "ping6", AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6 },
