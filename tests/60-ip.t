@@ -76,6 +76,8 @@ says "bind to no port, then connect" "ok ok ok ok 10.1.2.5:" --ip 10.1.2.5 -- \
 	sh -c "net tcp4 set noport bind 0.0.0.0:0 connect 10.1.2.4:7000 name | sed 's/[0-9]* *$//'"
 says "the host's 127.0.0.1 services are out of reach" "ECONNREFUSED" --ip 10.1.2.3 -- net ask tcp 127.0.0.1:7002
 says "by 0.0.0.0, too" "ok ECONNREFUSED" --ip 10.1.2.3 -- net tcp4 connect 0.0.0.0:7002
+says "a wildcard of the host's isn't, and sees the guest's loopback address, not 127.0.0.1" "HOST 127.9.9.9" --ip 10.1.2.3 --loopback 127.9.9.9 -- \
+	sh -c "net ask tcp 127.0.0.1:7000 | cut -d' ' -f1,4 | sed 's/:[0-9]* *\$//'"
 is "(outside: they are there)" "$(ask tcp 127.0.0.1:7002 | cut -d' ' -f1)" HOST
 says "--loopback host reaches them" "HOST" --ip 10.1.2.3 --loopback host -- sh -c 'net ask tcp 127.0.0.1:7002 | cut -d" " -f1'
 says "and those on UDP" "HOST" --ip 10.1.2.3 --loopback host -- sh -c 'net ask udp 127.0.0.1:7003 | cut -d" " -f1'
