@@ -196,7 +196,7 @@ if [ -z "$abstract" ]; then
 	"$net" abstract-listen vrun-test sleep 20000 >/dev/null &
 	listener=$!
 	at_exit "kill $listener 2>/dev/null"
-	wait_for 5 "$net" abstract vrun-test
+	wait_for 10 sh -c "'$net' abstract vrun-test | grep -q '^ok'"
 	host "a host's abstract socket" ok abstract vrun-test
 	for mode in "--ip 10.1.2.3 --hide mount,proc" "--ip host"; do
 		says "$mode: the host's abstract sockets are out of reach" EPERM $mode -- net abstract vrun-test

@@ -340,14 +340,14 @@ static int readable(int f, int ms)
 	return poll(&p, 1, ms) == 1;
 }
 
-static void do_recv(void)
+static void do_recv(int wait_ms)
 {
 	char buf[256];
 	struct sockaddr_in6 from = { 0 };
 	socklen_t n = sizeof(from);
 	ssize_t r;
 
-	if (!readable(fd, 1000)) {
+	if (!readable(fd, wait_ms)) {
 		say("none");
 		return;
 	}
@@ -662,7 +662,7 @@ static void ask(const char *how, const char *where)
 		result(-1);
 		return;
 	}
-	if (!readable(fd, 1500)) {
+	if (!readable(fd, 4000)) {
 		say("nothing");
 		return;
 	}
@@ -838,7 +838,9 @@ static void run_more(char **a, int *i, int n)
 	} else if (!strcmp(op, "echo")) {
 		send_icmp(NULL, ARG, IPPROTO_ICMP);
 	} else if (!strcmp(op, "recv")) {
-		do_recv();
+		do_recv(1000);
+	} else if (!strcmp(op, "recv-slow")) {
+		do_recv(15000);
 	} else if (!strcmp(op, "accept")) {
 		do_accept();
 	} else if (!strcmp(op, "abstract")) {

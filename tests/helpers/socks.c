@@ -236,7 +236,8 @@ static int whole(int secs)
 		FILE *f = fopen("/proc/net/tcp", "r");
 
 		while (f && fgets(line, sizeof(line), f)) {
-			bad += !is_line(line);
+			if (!is_line(line) && !bad++)
+				fprintf(stderr, "no line: '%s'\n", line);
 			lines++;
 		}
 		if (f)
