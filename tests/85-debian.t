@@ -40,9 +40,67 @@ is "ps shows the guest's processes alone" "$(guest ps -e -o comm= | tr '\n' ' ')
 ok "mknod of a device is refused" guest sh -c '! mknod /tmp/sda b 8 0'
 ok "mount is refused" guest sh -c '! mount -t tmpfs none /mnt'
 
-# shellcheck disable=SC2086 # INIT is words
-# inits: boot to their default target, shut down when asked
+# --- inits: boot, restart on reboot, end on poweroff, shut down when asked ---
+
+printf '#!/bin/sh\necho "$1" >>%s\n' "$tmp/heard" >"$tmp/helper"
+chmod 755 "$tmp/helper"
+# A service of each, in the layer alone, writes what it is told: up, down.
+service='printf "%s\n" "#!/bin/sh" "### BEGIN INIT INFO" "# Provides: mark" "# Required-Start: \$remote_fs" \
+		"# Required-Stop: \$remote_fs" "# Default-Start: 2 3 4 5" "# Default-Stop: 0 1 6" "### END INIT INFO" \
+		"case \$1 in stop) echo down ;; *) echo up ;; esac >>/var/log/mark" >/etc/init.d/mark
+	chmod 755 /etc/init.d/mark
+	if [ ! -x /lib/systemd/systemd ]; then update-rc.d mark defaults; exit; fi
+	printf "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/etc/init.d/mark start\nExecStop=/etc/init.d/mark stop\n" \
+		>/etc/systemd/system/mark.service
+	mkdir -p /etc/systemd/system/multi-user.target.wants
+	ln -s ../mark.service /etc/systemd/system/multi-user.target.wants/'
+marks() { [ ! -e "$tmp/cow-$name/upper/var/log/mark" ] || tr '\n' ' ' <"$tmp/cow-$name/upper/var/log/mark"; }
+has_marks() { [ "$(marks)" = "$1" ]; }
+running() { "$VRUN" -q --status "$name"; }
+xid() { "$VRUN" --status "$name" | awk '$1 == "xid" { print $2 }'; }
+start() {
+	: >"$tmp/heard"
+	"$VRUN" --name "$name" --init --root "$root" --cow "$tmp/cow-$name" --memory 400M --pids 500 --pid-file "$tmp/pid" \
+		--helper "$tmp/helper" -- /sbin/init >"$tmp/$name.log" 2>&1 </dev/null &
+	pid=$!
+}
+boots() { # SENTENCE MARKS
+	if wait_for 60 has_marks "$2"; then pass "$1"; return 0; fi
+	fail "$1"
+	marks | _diag
+	tail -n 30 "$tmp/$name.log" | _diag
+}
 boot() {
+	name=$1 root=$2
+	mkdir "$tmp/cow-$name"
+	"$VRUN" -q --root "$root" --cow "$tmp/cow-$name" -- sh -c "$service" || fail "$3: a service of its own is set up"
+	start
+	boots "$3 boots to its default target" "up "
+	wait_for 20 running
+	xid=$(xid)
+	is "--enter: a process of its own beside it" "$("$VRUN" -q --enter "$name" -- sh -c 'id -u; cat /proc/1/comm' | tr '\n' ' ')" \
+		"0 $(cat "/proc/$("$VRUN" --status "$name" | awk '$1 == "init" { print $2 }')/comm") "
+	"$VRUN" -q --enter "$name" -- reboot >/dev/null 2>&1
+	boots "$3: reboot in it shuts it down and starts it again" "up down up "
+	wait_for 20 running
+	is "as the same context, with the same supervisor" "$(xid) $(cat "$tmp/pid")" "$xid $pid"
+	"$VRUN" -q --enter "$name" -- poweroff >/dev/null 2>&1
+	wait "$pid"
+	is "$3: poweroff in it ends it, status 0" $? 0
+	is "in order" "$(marks)" "up down up down "
+	is "the helper heard of both" "$(tr '\n' ' ' <"$tmp/heard")" "startup restart startup poweroff shutdown "
+	[ "$3" != OpenRC ] || return 0  # its init is sysvinit's
+	start
+	boots "$3 boots" "up down up down up "
+	wait_for 20 running
+	ok "$3: --stop" "$VRUN" --stop "$name"
+	wait "$pid"
+	is "ends it, status 0" $? 0
+	is "in order, too" "$(marks)" "up down up down up down "
+}
+# shellcheck disable=SC2086 # INIT is words
+# An init that is only to boot and to shut down.
+boot_once() {
 	name=$1 root=$2 init=$3 sign=$4
 	rm -rf "$tmp/cow-$name"
 	mkdir "$tmp/cow-$name"
@@ -54,12 +112,12 @@ boot() {
 	wait "$pid"
 	is "$name shuts down on TERM, status 0" $? 0
 }
-boot systemd-$$ "$D" /sbin/init 'grep -q "multi-user.target" "$tmp/systemd-$$.log"'
-like "and did so in order" "$(cat "$tmp/systemd-$$.log")" 'Reached target.*(shutdown|final).target|halt|Power'
+boot "systemd-$$" "$D" systemd
+like "and said so" "$(cat "$tmp/systemd-$$.log")" 'Reached target.*(shutdown|final).target|halt|Power'
 [ -z "$slow" ] || exit 0         # no such roots on the second kernel's disk
 S=$("$top/tests/mkroot-debian" sysvinit sysvinit-core sysv-rc initscripts procps) || fail "a sysvinit root can be made"
 sed -i 's/^\([1-6]:.*getty\)/#\1/' "$S/etc/inittab"
-boot sysvinit-$$ "$S" /sbin/init '[ "$(cut -c1 "$tmp/cow-sysvinit-$$/upper/var/log/wtmp" 2>/dev/null | wc -c)" -gt 0 ] && grep -aq runlevel "$tmp/cow-sysvinit-$$/upper/var/log/wtmp"'
+boot "sysvinit-$$" "$S" sysvinit
 # openrc takes sysv-rc's place, which debootstrap can't resolve: apt does, in a guest with the host's network.
 O=$top/build/roots/openrc
 if [ ! -e "$O/.openrc" ]; then
@@ -69,8 +127,7 @@ if [ ! -e "$O/.openrc" ]; then
 		sh -c 'apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends openrc' &&
 		touch "$O/.openrc"
 fi
-softlevel() { cat "/proc/$("$VRUN" --status "openrc-$$" | awk '$1 == "init" { print $2 }')/root/run/openrc/softlevel"; }
-boot openrc-$$ "$O" /sbin/init '[ "$(softlevel)" = default ]'
+boot "openrc-$$" "$O" OpenRC
 U=$top/build/roots/runit
 if [ ! -e "$U/.runit" ]; then
 	rm -rf "$U"
@@ -80,9 +137,9 @@ if [ ! -e "$U/.runit" ]; then
 		sh -c 'DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends runit-init s6' &&
 		touch "$U/.runit"
 fi
-boot runit-$$ "$U" /sbin/init 'grep -q "enter stage: /etc/runit/2" "$tmp/runit-$$.log"'
+boot_once runit-$$ "$U" /sbin/init 'grep -q "enter stage: /etc/runit/2" "$tmp/runit-$$.log"'
 like "and did so in order" "$(cat "$tmp/runit-$$.log")" 'leave stage: /etc/runit/3'
 mkdir "$U/srv/s6" "$U/srv/s6/up" 2>/dev/null
 printf '#!/bin/sh\n>/srv/is-up\nexec sleep 1000\n' >"$U/srv/s6/up/run"
 chmod 755 "$U/srv/s6/up/run"
-boot s6-$$ "$U" "/bin/s6-svscan /srv/s6" '[ -e "$tmp/cow-s6-$$/upper/srv/is-up" ]'
+boot_once s6-$$ "$U" "/bin/s6-svscan /srv/s6" '[ -e "$tmp/cow-s6-$$/upper/srv/is-up" ]'
