@@ -101,7 +101,7 @@ gone() {
 
 # each POINTS: the numbers of system calls to kill at; 3 are the helper's own, before its exec.
 each() {
-	step=$((($total - 3) / $1 + 1))
+	step=$(((total - 3) / $1 + 1))
 	n=$((4 + $$ % step))
 }
 

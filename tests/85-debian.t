@@ -42,9 +42,11 @@ ok "mount is refused" guest sh -c '! mount -t tmpfs none /mnt'
 
 # --- inits: boot, restart on reboot, end on poweroff, shut down when asked ---
 
+# shellcheck disable=SC2016 # expanded by other shells
 printf '#!/bin/sh\necho "$1" >>%s\n' "$tmp/heard" >"$tmp/helper"
 chmod 755 "$tmp/helper"
 # A service of each, in the layer alone, writes what it is told: up, down.
+# shellcheck disable=SC2016
 service='printf "%s\n" "#!/bin/sh" "### BEGIN INIT INFO" "# Provides: mark" "# Required-Start: \$remote_fs" \
 		"# Required-Stop: \$remote_fs" "# Default-Start: 2 3 4 5" "# Default-Stop: 0 1 6" "### END INIT INFO" \
 		"case \$1 in stop) echo down ;; *) echo up ;; esac >>/var/log/mark" >/etc/init.d/mark
