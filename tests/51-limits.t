@@ -61,47 +61,74 @@ fi
 
 # --- CPU ---------------------------------------------------------------------
 
-# CPU time per wall time, in percent, of a guest that would use all of one CPU; measured while it runs.
-sample() { "$VRUN" --status busy --json | sed 's/.*"uptime_ms":\([0-9]*\).*"cpu_user_us":\([0-9]*\),"cpu_system_us":\([0-9]*\).*/\1 \2 \3/'; }
-busy_runs() { "$VRUN" --status busy; }
-cpu_share() {
-	"$VRUN" -q --root "$R" --name busy --hide none --virt none "$@" -- sh -c 'while :; do :; done' >/dev/null 2>&1 &
+# A guest that would use all of one CPU, from one moment at which it has used up its quota to another: what it got is
+# then the quota of the periods between, no more and, unless others had the CPU, no less.
+busy_runs() { "$VRUN" -q --status "busy$$"; }
+busy() {
+	"$VRUN" -q --root "$R" --name "busy$$" --hide none --virt none "$@" -- sh -c 'while :; do :; done' >/dev/null 2>&1 &
 	wait_for 10 busy_runs
-	sleep 0.5
-	from=$(sample)
-	sleep 2.5
-	to=$(sample)
-	"$VRUN" --kill busy
+	_xid=$("$VRUN" --status "busy$$" | awk '$1 == "xid" { print $2 }')
+	cpu_stat=$(find /sys/fs/cgroup -path "*/vrun*$_xid/cpu.stat" -exec grep -l '^nr_periods' {} + 2>/dev/null | head -n 1)
+	usage=$(cgroup2_dir)/vrun/$_xid/cpu.stat
+}
+cpu_now() { awk '$1 == "usage_usec" { u = $2 } $1 == "nr_periods" { p = $2 } END { print u + 0, p + 0 }' "$usage" "$cpu_stat"; }
+# "CPU-time periods time", all but the periods in microseconds.
+throttled() {
+	_i=0
+	while [ $_i -lt 300 ]; do
+		_a=$(cpu_now)
+		sleep 0.02
+		_t=$(tr -d . </proc/uptime | cut -d ' ' -f 1)0000
+		[ "$_a" != "$(cpu_now)" ] || break
+		_i=$((_i + 1))
+	done
+	echo "$_a $_t"
+}
+# cpu_share PERIOD SECONDS OPTION...: sets share, in thousandths of a CPU, by periods, and elapsed by the clock.
+cpu_share() {
+	_period=$1 _seconds=$2
+	shift 2
+	busy "$@"
+	from=$(throttled)
+	sleep "$_seconds"
+	to=$(throttled)
+	"$VRUN" -q --kill "busy$$"
 	wait
 	# shellcheck disable=SC2086
 	set -- $from $to
-	share=$((($5 + $6 - $2 - $3) / ($4 - $1) / 10))
+	share=$((($4 - $1) * 1000 / (($5 - $2) * _period + ($5 == $2))))
+	elapsed=$((($6 - $3 - ($5 - $2) * _period) / 1000))
 }
-# A limit is an upper bound: on a machine with other work a guest may get less. Three tries
-# to have its share; never a second one for more than that.
-# share_is LOW HIGH OPTION VALUE: never more than HIGH; less than LOW again and again only on a machine that is busy.
+cpu_free() {
+	busy
+	# shellcheck disable=SC2046
+	set -- $(cat /proc/uptime | tr -d .) $(cpu_now)
+	sleep 1
+	# shellcheck disable=SC2046
+	set -- "$1" "$3" $(cat /proc/uptime | tr -d .) $(cpu_now)
+	"$VRUN" -q --kill "busy$$"
+	wait
+	free=$((($5 - $2) / ($3 - $1) / 100))
+}
+# share_is LOW HIGH PERIOD SECONDS OPTION VALUE: never more; less, twice, only on a machine that is busy.
 share_is() {
 	low=$1 high=$2
 	shift 2
-	for _ in 1 2 3; do
-		cpu_share "$@"
-		[ "$share" -lt "$low" ] || break
-	done
-	[ "$share" -ge "$low" ] || { limited=$share; cpu_share; free=$share share=$limited; }
-	if [ "$share" -lt "$low" ] && [ "$free" -lt 70 ]; then
-		skip "this machine is too busy to measure shares of it ($* gave $share %)"
+	cpu_share "$@"
+	[ "$share" -ge "$low" ] || cpu_share "$@"
+	shift 2
+	[ "$share" -ge "$low" ] || cpu_free
+	if [ "$share" -lt "$low" ] && [ "$free" -lt 90 ]; then
+		skip "this machine is too busy to measure shares of it ($* gave $share ‰, no limit $free %)"
 	else
-		ok "$* is $low to $high % of a CPU ($share)" between "$share" "$low" "$high"
+		ok "$* is $low to $high thousandths of a CPU ($share)" between "$share" "$low" "$high"
+		# the clock is read in hundredths, and at any moment of a period
+		ok "the periods are the clock's ($elapsed ms)" between "$elapsed" -$((_period / 1000 + 50)) $((_period / 1000 + 50))
 	fi
 }
-cpu_share
-free=$share
-echo "# a guest without a limit got $free % of a CPU"
-if has cpu && [ "$free" -ge 70 ]; then
-	share_is 45 55 --cpus 0.5
-	share_is 22 28 --cpu-rate 25/100
-elif has cpu; then
-	skip "this machine is too busy to measure shares of it"
+if has cpu; then
+	share_is 475 525 100000 2 --cpus 0.5
+	share_is 230 270 1000000 3 --cpu-rate 250/1000
 fi
 if has cpu && [ -z "${VRUN_KERNEL:-}" ]; then
 	"$VRUN" -q --root "$R" --name bucket --cpu-rate 50/100,burst=50 -- \
