@@ -433,10 +433,27 @@ static void remember_device(int dir_fd, const char *file, const char *device, co
 	snprintf(w->old, sizeof(w->old), "%s %s", device, none);
 }
 
+/* No set of its own: where there are processes neither version takes an empty one back (ENOSPC), so the parent's. */
+static int lift_cpus(int dir_fd)
+{
+	char text[4096];
+
+	if (read_at(dir_fd, "../cpuset.cpus.effective", text, sizeof(text)) < 0)        /* version 2 */
+		return read_at(dir_fd, "../cpuset.cpus", text, sizeof(text)) < 0 ? -1
+			: write_at(dir_fd, "cpuset.cpus", text);
+	return write_at(dir_fd, "cpuset.cpus", "\n") == 0 ? 0 : write_at(dir_fd, "cpuset.cpus", text);
+}
+
 void limits_set_undo(void)
 {
-	for (struct written *w = journal; w; w = w->next)
-		write_at(w->dir_fd, w->file, w->old[0] ? w->old : "\n");
+	for (struct written *w = journal; w; w = w->next) {
+		bool none = !w->old[0] || w->old[0] == '\n';
+
+		if (none && strcmp(w->file, "cpuset.cpus") == 0)
+			lift_cpus(w->dir_fd);
+		else
+			write_at(w->dir_fd, w->file, none ? "\n" : w->old);
+	}
 }
 
 /* ---- reading ---- */
@@ -682,20 +699,18 @@ static void apply_cpuset(const struct limits *l, const struct cgroup *cg)
 {
 	struct where w = find(cg, "cpuset");
 	bool inf = l->cpuset && strcmp(l->cpuset, "inf") == 0;
-	char text[4096];
 
 	if (!l->cpuset)
 		return;
-	if (!w.v1) {
-		put_cpus(w, inf ? "\n" : l->cpuset);
-		if (!inf)
-			check_cpuset(w, l->cpuset);
+	if (inf) {
+		remember(w.fd, "cpuset.cpus");
+		if (lift_cpus(w.fd))
+			die_sys("--cpuset inf: write the parent's set to cpuset.cpus of guest %u's cgroup", cg->xid);
 		return;
 	}
-	/* cgroup_claim made it the parent's set */
-	if (inf && read_at(w.fd, "../cpuset.cpus", text, sizeof(text)) < 0)
-		die_sys("--cpuset: read the parent's cpuset.cpus");
-	put_cpus(w, inf ? text : l->cpuset);
+	put_cpus(w, l->cpuset);
+	if (!w.v1)
+		check_cpuset(w, l->cpuset);
 }
 
 static void apply_io_v1(struct where w, const struct io_limit *io)

@@ -8,6 +8,8 @@ make_root "$tmp/r"
 R=$tmp/r
 leftovers_before
 
+# Of this run alone: another one may be going on.
+x=$((300 + $$ % 9000 * 3))     # and x + 1, x + 2
 cg2=$(cgroup2_dir)
 vrun() { "$VRUN" -q --root "$R" "$@"; }
 listed() { "$VRUN" -q --list | grep -qx "$1"; }
@@ -22,26 +24,26 @@ xid_of() { "$VRUN" --list --json | grep "\"name\":\"$1\"" | sed 's/.*"xid":\([0-
 
 # --- one of each -------------------------------------------------------------
 
-start one --xid 77
-is "the xid asked for is the one given" "$(xid_of one)" 77
-exits "an xid in use is an error" 125 vrun --xid 77 -- true
-like "which names the option and the number" "$err" '^vrun: --xid 77: in use'
-exits "a name in use is an error" 125 vrun --name one -- true
-like "which names the option and the name" "$err" '^vrun: --name one: in use'
+start "one$$" --xid $x
+is "the xid asked for is the one given" "$(xid_of "one$$")" $x
+exits "an xid in use is an error" 125 vrun --xid $x -- true
+like "which names the option and the number" "$err" "^vrun: --xid $x: in use"
+exits "a name in use is an error" 125 vrun --name "one$$" -- true
+like "which names the option and the name" "$err" "^vrun: --name one$$: in use"
 ok "another guest can be started beside it" vrun -- true
-is "its directory belongs to root" "$(stat -c %u:%g:%a "$cg2/vrun/77")" 0:0:755
-is "no process is in the directory that carries limits and programs" "$(cat "$cg2/vrun/77/cgroup.procs")" ""
-isnt "they are in its leaf" "$(cat "$cg2/vrun/77/payload/cgroup.procs")" ""
-ok "the guest ends when told to" "$VRUN" --kill one
+is "its directory belongs to root" "$(stat -c %u:%g:%a "$cg2/vrun/$x")" 0:0:755
+is "no process is in the directory that carries limits and programs" "$(cat "$cg2/vrun/$x/cgroup.procs")" ""
+isnt "they are in its leaf" "$(cat "$cg2/vrun/$x/payload/cgroup.procs")" ""
+ok "the guest ends when told to" "$VRUN" --kill "one$$"
 wait
-ok "its xid and name are free again at once" vrun --xid 77 --name one -- true
-not_ok "and the directory is gone" test -e "$cg2/vrun/77"
+ok "its xid and name are free again at once" vrun --xid $x --name "one$$" -- true
+not_ok "and the directory is gone" test -e "$cg2/vrun/$x"
 
 # The name is a claim of its own: a guest that was given the xid may not be in the way of its default name.
-start guest-30000 --xid 78
+start "guest-$((x + 2))" --xid $((x + 1))
 ok "somebody else's default name is passed over" vrun -- true
-exits "or an error with that very xid" 125 vrun --xid 30000 -- true
-"$VRUN" --kill guest-30000
+exits "or an error with that very xid" 125 vrun --xid $((x + 2)) -- true
+"$VRUN" --kill "guest-$((x + 2))"
 wait
 
 # --- many at once ------------------------------------------------------------
@@ -79,47 +81,51 @@ wait
 
 i=0
 while [ $i -lt 12 ]; do
-	vrun --name same -- sleep 1 >/dev/null 2>"$tmp/same.$i" &
+	vrun --name "same$$" -- sleep 1 >/dev/null 2>"$tmp/same.$i" &
 	i=$((i + 1))
 done
 wait
-is "of twelve starts with one name, one gets it" "$(grep -l 'name same: in use' "$tmp"/same.* | wc -l)" 11
+is "of twelve starts with one name, one gets it" "$(grep -l "name same$$: in use" "$tmp"/same.* | wc -l)" 11
 
 # --- a supervisor that was killed --------------------------------------------
 
-start killed --memory 64M --pids 50
-xid=$(xid_of killed)
+start "killed$$" --memory 64M --pids 50
+xid=$(xid_of "killed$$")
 kill -KILL "$pid"
 wait "$pid" 2>/dev/null
-ok "after kill -9 of its supervisor the name is free" vrun --name killed --xid "$xid" -- true
+ok "after kill -9 of its supervisor the name is free" vrun --name "killed$$" --xid "$xid" -- true
 leftovers_none "and what was left is removed by that start"
 
-start killed
+start "killed$$"
 kill -KILL "$pid"
 wait "$pid" 2>/dev/null
 "$VRUN" --list >/dev/null
 leftovers_none "--list removes it, too"
-exits "a killed guest is no guest" 3 "$VRUN" --status killed
+exits "a killed guest is no guest" 3 "$VRUN" --status "killed$$"
 
 # --- what isn't root's is no guest -------------------------------------------
 
 # The attack: with a tree that others may write to, a user makes a "guest" and has root act on it.
-mkdir -p "$cg2/vrun/99" && chown 1000 "$cg2/vrun/99"
-setfattr -n user.vrun.name -v evil "$cg2/vrun/99" 2>/dev/null
-exits "a directory of another user's is no guest" 3 "$VRUN" --status 99
-unlike "nor listed" "$("$VRUN" --list)" 'evil|^.* 99 '
-exits "and its xid can't be had" 125 vrun --xid 99 -- true
-ok "but nothing is done to it" test -d "$cg2/vrun/99"
-rmdir "$cg2/vrun/99"
+start "holder$$"                # or /vrun may go
+# (never root's alone: another vrun would remove it as a dead guest)
+mkdir -p "$cg2/vrun" && mkdir -m 777 "$cg2/vrun/$((x + 1))" && chown 1000 "$cg2/vrun/$((x + 1))" && chmod 755 "$cg2/vrun/$((x + 1))"
+setfattr -n user.vrun.name -v evil "$cg2/vrun/$((x + 1))" 2>/dev/null
+exits "a directory of another user's is no guest" 3 "$VRUN" --status $((x + 1))
+unlike "nor listed" "$("$VRUN" --list)" "evil|^.* $((x + 1)) "
+exits "and its xid can't be had" 125 vrun --xid $((x + 1)) -- true
+ok "but nothing is done to it" test -d "$cg2/vrun/$((x + 1))"
+rmdir "$cg2/vrun/$((x + 1))"
+"$VRUN" --kill "holder$$"
+wait
 
 if command -v setpriv >/dev/null; then
-	start locked
-	xid=$(xid_of locked)
+	start "locked$$"
+	xid=$(xid_of "locked$$")
 	for file in cgroup.kill cgroup.procs; do
 		not_ok "an ordinary user can't open $file of a guest to lock it" \
 			setpriv --reuid 65534 --regid 65534 --clear-groups sh -c "exec 9>$cg2/vrun/$xid/$file"
 	done
-	"$VRUN" --kill locked
+	"$VRUN" --kill "locked$$"
 	wait
 fi
 
@@ -140,25 +146,25 @@ ok "without a user namespace there are no such ids" in_subuid "$VRUN" -q --root 
 # --- cgroups that the guest makes (--init) -----------------------------------
 
 for u in yes no; do
-	run vrun --name nester --userns $u --init -- sh -c 'cd /sys/fs/cgroup || exit 1; echo max >cgroup.max.depth
+	run vrun --name "nester$$" --userns $u --init -- sh -c 'cd /sys/fs/cgroup || exit 1; echo max >cgroup.max.depth
 		i=0; while mkdir d && cd d; do i=$((i + 1)); done; echo $i; echo $$ >cgroup.procs'
 	is "they nest as deep as vrun goes to remove them (userns $u)" "$(echo $out)" 32
-	unlike "and are gone with the guest (userns $u)" "$("$VRUN" --list)" '^nester '
+	unlike "and are gone with the guest (userns $u)" "$("$VRUN" --list)" "^nester$$ "
 done
 
 # --- --cgroup ----------------------------------------------------------------
 
-mkdir "$cg2/vrun-test-parent"
-start elsewhere --cgroup /vrun-test-parent --xid 80
-ok "--cgroup PATH: the guest's directory is there" test -d "$cg2/vrun-test-parent/vrun-80/payload"
-exits "its xid is taken all the same" 125 vrun --xid 80 -- true
-exits "and its name" 125 vrun --name elsewhere -- true
-like "--status knows where it is" "$("$VRUN" --status elsewhere)" 'cgroup +/vrun-test-parent/vrun-80$'
+mkdir "$cg2/vrun-test-parent$$"
+start "elsewhere$$" --cgroup /vrun-test-parent$$ --xid $((x + 2))
+ok "--cgroup PATH: the guest's directory is there" test -d "$cg2/vrun-test-parent$$/vrun-$((x + 2))/payload"
+exits "its xid is taken all the same" 125 vrun --xid $((x + 2)) -- true
+exits "and its name" 125 vrun --name "elsewhere$$" -- true
+like "--status knows where it is" "$("$VRUN" --status "elsewhere$$")" "cgroup +/vrun-test-parent$$/vrun-$((x + 2))\$"
 kill -KILL "$pid"
 wait "$pid" 2>/dev/null
 "$VRUN" --list >/dev/null
-is "a killed supervisor's directory there is removed, too" "$(ls -d "$cg2"/vrun-test-parent/*/ 2>/dev/null)" ""
-rmdir "$cg2/vrun-test-parent"
+is "a killed supervisor's directory there is removed, too" "$(ls -d "$cg2"/vrun-test-parent$$/*/ 2>/dev/null)" ""
+rmdir "$cg2/vrun-test-parent$$"
 exits "--cgroup with no such directory is an error" 125 vrun --cgroup /nowhere/at/all -- true
 like "which names it" "$err" "^vrun: --cgroup '/nowhere/at/all': open: No such file"
 exits "--cgroup can't lead out" 125 vrun --cgroup /../.. -- true

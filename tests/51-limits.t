@@ -131,11 +131,11 @@ if has cpu; then
 	share_is 230 270 1000000 3 --cpu-rate 250/1000
 fi
 if has cpu && [ -z "${VRUN_KERNEL:-}" ]; then
-	"$VRUN" -q --root "$R" --name bucket --cpu-rate 50/100,burst=50 -- \
+	"$VRUN" -q --root "$R" --name "bucket$$" --cpu-rate 50/100,burst=50 -- \
 		sh -c 'while :; do sleep 0.3; timeout 0.08 sh -c "while :; do :; done"; done' &
-	bursts() { "$VRUN" --status bucket | grep -Eq '^ +bursts +[1-9]'; }
+	bursts() { "$VRUN" --status "bucket$$" | grep -Eq '^ +bursts +[1-9]'; }
 	ok "the bucket's burst is used after idling" wait_for 30 bursts
-	ok "it is stopped" "$VRUN" --kill bucket
+	ok "it is stopped" "$VRUN" --kill "bucket$$"
 	wait
 fi
 for bad in "--cpus 0" "--cpus 0.001" "--cpus x" "--cpu-rate 10/5000" "--cpu-rate 10/100,burst=20" "--cpu-rate 0/10" \
@@ -190,11 +190,11 @@ if has memory; then
 	cg2=$(cgroup2_dir)
 	if grep -qw memory "$cg2/cgroup.controllers"; then
 		echo +memory >"$cg2/cgroup.subtree_control"
-		limited=$cg2/test-limited
+		limited=$cg2/test-limited$$
 		mkdir "$limited" && echo 32M >"$limited/memory.max"
 		[ ! -e "$limited/memory.swap.max" ] || echo 0 >"$limited/memory.swap.max"
 	else
-		limited=$(awk '$3 == "cgroup" && $4 ~ /(^|,)memory(,|$)/ { print $2; exit }' /proc/mounts)/test-limited
+		limited=$(awk '$3 == "cgroup" && $4 ~ /(^|,)memory(,|$)/ { print $2; exit }' /proc/mounts)/test-limited$$
 		mkdir "$limited" && echo 32M >"$limited/memory.limit_in_bytes"
 		echo 32M >"$limited/memory.memsw.limit_in_bytes" 2>/dev/null
 	fi
@@ -206,7 +206,7 @@ fi
 cg2=$(cgroup2_dir)
 if grep -qw pids "$cg2/cgroup.controllers"; then
 	echo +pids >"$cg2/cgroup.subtree_control"
-	limited=$cg2/test-limited
+	limited=$cg2/test-limited$$
 	mkdir "$limited" && echo 30 >"$limited/pids.max"
 	exec 3>"$tmp/status"
 	in_limited "$VRUN" -q --root "$R" --pids 500 --status-fd 3 -- sh -c 'f() { f | f & }; f 2>/dev/null; sleep 1' 2>/dev/null
@@ -218,27 +218,27 @@ fi
 # --- --set -------------------------------------------------------------------
 
 field() { "$VRUN" --status "$1" | awk -v f="$2" -v n="$3" '$1 == f { print $n }'; }
-"$VRUN" -q --root "$R" --name set --virt none -- sh -c 'while :; do sleep 1; done' >/dev/null 2>&1 &
+"$VRUN" -q --root "$R" --name "set$$" --virt none -- sh -c 'while :; do sleep 1; done' >/dev/null 2>&1 &
 running() { "$VRUN" --status "$1"; }
-wait_for 5 running set
+wait_for 5 running "set$$"
 if has memory && has pids; then
-	ok "--set limits a guest that had none" "$VRUN" --set set --memory 64M --pids 33
-	is "the memory limit is there" "$(field set memory 4)" 64.0M
-	is "the pids limit is there" "$(field set pids 4)" 33
-	ok "its processes are in it" [ "$(field set pids 2)" -ge 2 ]
-	exits "a --set that fails half-way" 125 "$VRUN" --set set --pids 44 --cpuset 60000
-	is "has changed nothing" "$(field set pids 4)" 33
-	ok "inf lifts a limit" "$VRUN" --set set --memory inf --pids inf
-	is "so it is" "$(field set memory 4) $(field set pids 4)" "inf inf"
-	ok "it holds what runs" "$VRUN" --set set --pids 5
-	not_ok "and what enters" "$VRUN" --enter set -- sh -c 'for i in 1 2 3 4 5 6; do sleep 5 & done; wait'
+	ok "--set limits a guest that had none" "$VRUN" --set "set$$" --memory 64M --pids 33
+	is "the memory limit is there" "$(field "set$$" memory 4)" 64.0M
+	is "the pids limit is there" "$(field "set$$" pids 4)" 33
+	ok "its processes are in it" [ "$(field "set$$" pids 2)" -ge 2 ]
+	exits "a --set that fails half-way" 125 "$VRUN" --set "set$$" --pids 44 --cpuset 60000
+	is "has changed nothing" "$(field "set$$" pids 4)" 33
+	ok "inf lifts a limit" "$VRUN" --set "set$$" --memory inf --pids inf
+	is "so it is" "$(field "set$$" memory 4) $(field "set$$" pids 4)" "inf inf"
+	ok "it holds what runs" "$VRUN" --set "set$$" --pids 5
+	not_ok "and what enters" "$VRUN" --enter "set$$" -- sh -c 'for i in 1 2 3 4 5 6; do sleep 5 & done; wait'
 fi
 if has cpu; then
-	ok "--set --cpu-rate" "$VRUN" --set set --cpu-rate 20/100,burst=10
-	like "is seen" "$("$VRUN" --status set)" 'quota period +20000 100000'
-	ok "--set --cpus over it" "$VRUN" --set set --cpus 1.5
-	like "is seen, too" "$("$VRUN" --status set)" 'quota period +150000 100000'
+	ok "--set --cpu-rate" "$VRUN" --set "set$$" --cpu-rate 20/100,burst=10
+	like "is seen" "$("$VRUN" --status "set$$")" 'quota period +20000 100000'
+	ok "--set --cpus over it" "$VRUN" --set "set$$" --cpus 1.5
+	like "is seen, too" "$("$VRUN" --status "set$$")" 'quota period +150000 100000'
 fi
-ok "the guest ends" "$VRUN" --kill set
+ok "the guest ends" "$VRUN" --kill "set$$"
 wait
 leftovers_none "nothing is left of all this"

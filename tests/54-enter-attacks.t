@@ -26,29 +26,29 @@ times=15 variants="yes no init"
 echo "the host's own" >"$tmp/secret"
 for userns in $variants; do
 	case $userns in
-	init) begin trap --init -- stalk 60 ;;
-	*) begin trap --userns $userns -- stalk 60 ;;
+	init) begin "trap$$" --init -- stalk 60 ;;
+	*) begin "trap$$" --userns $userns -- stalk 60 ;;
 	esac
-	ready() { grep -q ready "$tmp/out.trap"; }
+	ready() { grep -q ready "$tmp/out.trap$$"; }
 	wait_for 5 ready
 	if [ $userns = yes ] && command -v nsenter >/dev/null; then
-		begin control -- stalk 60
-		init=$("$VRUN" --status control | awk '$1 == "init" { print $2 }')
-		wait_for 5 grep -q ready "$tmp/out.control"
+		begin "control$$" -- stalk 60
+		init=$("$VRUN" --status "control$$" | awk '$1 == "init" { print $2 }')
+		wait_for 5 grep -q ready "$tmp/out.control$$"
 		nsenter --target "$init" --user --pid --mount --setuid 0 --setgid 0 /bin/busybox sleep 1 9<"$tmp/secret" 2>/dev/null ||
 			nsenter --target "$init" --user --pid --setuid 0 --setgid 0 sleep 1 9<"$tmp/secret"
-		v --kill control
-		like "control: a guest steals the descriptors of what enters by setns" "$(cat "$tmp/out.control")" \
+		v --kill "control$$"
+		like "control: a guest steals the descriptors of what enters by setns" "$(cat "$tmp/out.control$$")" \
 			"^(fd|stolen) [0-9]+ 9 .*secret"
 	fi
 	i=0
 	while [ $i -lt $times ]; do
-		"$VRUN" -q --enter trap -- sleep 0.02 9<"$tmp/secret" >/dev/null 2>&1
+		"$VRUN" -q --enter "trap$$" -- sleep 0.02 9<"$tmp/secret" >/dev/null 2>&1
 		i=$((i + 1))
 	done
-	v --enter trap -- sleep 0.5
-	v --kill trap
-	caught=$(cat "$tmp/out.trap")
+	v --enter "trap$$" -- sleep 0.5
+	v --kill "trap$$"
+	caught=$(cat "$tmp/out.trap$$")
 	like "userns $userns: the stalker was at work" "$caught" '^(traced|fd) '
 	unlike "userns $userns: no descriptor of the host's is to be had from what enters" "$caught" \
 		'^(fd|stolen) [0-9]+ ([3-9]|[0-9]{2}) .*(secret|socket|memfd|cgroup|proc|ns:)'
@@ -58,24 +58,25 @@ done
 
 sum=$(sha256sum "$VRUN")
 printf '#!/proc/self/exe\n' >"$R/bin/evil" && chmod 755 "$R/bin/evil"
-begin evil --userns no -- sh -c 'while :; do for p in /proc/[0-9]*; do
+begin "evil$$" --userns no -- sh -c 'while :; do for p in /proc/[0-9]*; do
 	{ echo overwritten >"$p/exe"; } 2>/dev/null; done; done'
 i=0
 while [ $i -lt $times ]; do
-	"$VRUN" -q --enter evil -- /bin/evil >/dev/null 2>&1
+	"$VRUN" -q --enter "evil$$" -- /bin/evil >/dev/null 2>&1
 	i=$((i + 1))
 done
 is "a command that is #!/proc/self/exe is not a way to vrun's file" "$(sha256sum "$VRUN")" "$sum"
-v --kill evil
+v --kill "evil$$"
 
 # CVE-2022-31214: a "guest" that somebody else made.
 cg2=$(cgroup2_dir)
-mkdir -p "$cg2/vrun/99/payload"
-setfattr -n user.vrun.name -v fake "$cg2/vrun/99"
-chown -R 1000 "$cg2/vrun/99"
-exits "a guest that isn't root's is not entered" 125 v --enter 99 -- true
+fake=$((300 + $$ % 20000))
+mkdir -p "$cg2/vrun/$fake/payload"
+setfattr -n user.vrun.name -v fake "$cg2/vrun/$fake"
+chown -R 1000 "$cg2/vrun/$fake"
+exits "a guest that isn't root's is not entered" 125 v --enter $fake -- true
 like "but unknown" "$err" 'no such guest'
-rmdir "$cg2/vrun/99/payload" "$cg2/vrun/99"
+rmdir "$cg2/vrun/$fake/payload" "$cg2/vrun/$fake"
 rmdir "$cg2/vrun" 2>/dev/null		# made here, if no guest had
 
 wait

@@ -58,8 +58,8 @@ usable() {
 		return
 	fi
 	case $verb in
-	--stop)	# told to end or not: then it ends now
-		v --stop "$me" 2>/dev/null || [ $? -eq 3 ] || wrong "--stop again"
+	--stop | --kill) # told to end or not: then it ends now
+		v $verb "$me" 2>/dev/null || [ $? -eq 3 ] || wrong "$verb again"
 		wait "$pid"
 		begin
 		return ;;
@@ -86,6 +86,7 @@ usable() {
 
 # After a kill of the supervisor, or not quite.
 gone() {
+	[ "$1" != yes ] || kill -KILL "$pid" 2>/dev/null        # where this run of the verb had fewer calls
 	if [ "$1" = yes ] || ! kill -0 "$pid" 2>/dev/null; then
 		wait "$pid" 2>/dev/null
 		wait_for 5 dead || wrong "a process of the guest is left"
