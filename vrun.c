@@ -574,7 +574,8 @@ static const struct step entrant_steps[] = {
 	{ "drop the bounding set, inheritable and ambient sets; read them back", "Linux 4.3", always, bound },
 };
 
-/* Where pid 1 is: a guest that divided its cgroup has no processes in the payload itself. */
+/* Where pid 1 is: a guest that divided its cgroup (systemd) is to have no processes in the payload itself, and once it
+ * has given controllers away there it can't (EBUSY). */
 static int cgroup_of_init(const struct supervisor *s)
 {
 	char path[512];
@@ -606,9 +607,7 @@ static _Noreturn void build_entrant(struct run *r, const int fd[])
 	if (pidfd < 0 || setns(pidfd, flags) < 0)
 		die_sys("--enter: the guest's namespaces (Linux 5.8)");
 	init_conceal(&r->init);
-	pid = sys_clone3(CLONE_PARENT | CLONE_INTO_CGROUP, NULL, s->cg.payload_fd, 0);
-	if (pid < 0 && errno == EBUSY && init_cgroup_fd >= 0)
-		pid = sys_clone3(CLONE_PARENT | CLONE_INTO_CGROUP, NULL, init_cgroup_fd, 0);
+	pid = sys_clone3(CLONE_PARENT | CLONE_INTO_CGROUP, NULL, init_cgroup_fd >= 0 ? init_cgroup_fd : s->cg.payload_fd, 0);
 	if (pid < 0)
 		die_sys("--enter: clone into the guest's cgroup");
 	if (pid > 0)

@@ -102,10 +102,10 @@ cpu_share() {
 cpu_free() {
 	busy
 	# shellcheck disable=SC2046
-	set -- $(cat /proc/uptime | tr -d .) $(cpu_now)
+	set -- $(tr -d . </proc/uptime) $(cpu_now)
 	sleep 1
 	# shellcheck disable=SC2046
-	set -- "$1" "$3" $(cat /proc/uptime | tr -d .) $(cpu_now)
+	set -- "$1" "$3" $(tr -d . </proc/uptime) $(cpu_now)
 	"$VRUN" -q --kill "busy$$"
 	wait
 	free=$((($5 - $2) / ($3 - $1) / 100))
