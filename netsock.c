@@ -308,45 +308,46 @@ static void find_mark(const struct dump *d, struct sock *s)
 	}
 }
 
-static void take_sock(struct dump *d, const uint8_t *data, size_t len)
+static void show_sock(struct dump *d, struct sock *s)
 {
 	char line[LINE_MAX_BYTES];
-	struct sock s;
 
-	if (!parse_sock(data, len, &s) || s.diag.idiag_family != d->table->family)
-		return;
 	d->n++;
 	if (!d->text || d->text->full)
 		return;
 	if (d->table->protocol != IPPROTO_TCP) {
-		find_mark(d, &s);
-		show_loopback_peer(d->config, &s);
+		find_mark(d, s);
+		show_loopback_peer(d->config, s);
 	}
-	show_names(d->config, &s);
-	format_line(d->table, d->n - 1, &s, d->of->id_base, line);
+	show_names(d->config, s);
+	format_line(d->table, d->n - 1, s, d->of->id_base, line);
 	put_line(d->table, d->text, line);
+}
+
+static void take_sock(struct dump *d, const uint8_t *data, size_t len)
+{
+	struct sock s;
+
+	if (parse_sock(data, len, &s) && s.diag.idiag_family == d->table->family)
+		show_sock(d, &s);
 }
 
 /* The messages of one receive. 1: more come; 0: this was the end; -1: an error, in errno. */
 static int take_answer(struct dump *d, const uint8_t *data, size_t len)
 {
 	struct nlmsghdr h;
-	struct nlmsgerr e;
+	int error = 0;
 
 	for (size_t at = 0; len - at >= sizeof(h); at += NLMSG_ALIGN(h.nlmsg_len)) {
 		memcpy(&h, data + at, sizeof(h));
 		if (h.nlmsg_len < sizeof(h) || h.nlmsg_len > len - at)
 			break;
-		if (h.nlmsg_type == NLMSG_DONE)
-			return 0;
-		if (h.nlmsg_type == NLMSG_ERROR) {
-			errno = EPROTO;
-			if (h.nlmsg_len >= NLMSG_HDRLEN + sizeof(e)) {
-				memcpy(&e, data + at + NLMSG_HDRLEN, sizeof(e));
-				if (e.error < 0 && e.error > -4096)
-					errno = -e.error;
-			}
-			return -1;
+		/* A dump that fails once it has begun says so at its end; both messages begin with the errno. */
+		if (h.nlmsg_type == NLMSG_DONE || h.nlmsg_type == NLMSG_ERROR) {
+			if (h.nlmsg_len >= NLMSG_HDRLEN + sizeof(error))
+				memcpy(&error, data + at + NLMSG_HDRLEN, sizeof(error));
+			errno = error < 0 && error > -4096 ? -error : EPROTO;
+			return h.nlmsg_type == NLMSG_DONE && error >= 0 ? 0 : -1;
 		}
 		if (h.nlmsg_type == SOCK_DIAG_BY_FAMILY)
 			take_sock(d, data + at + NLMSG_HDRLEN, h.nlmsg_len - NLMSG_HDRLEN);
@@ -407,6 +408,78 @@ static int ask(struct dump *d)
 	return more;
 }
 
+/* "0100007F:0001": the words of the address as they are, the port as a number. False if it's another family's. */
+static bool parse_name(const char *text, uint8_t family, __be32 ip[4], __be16 *port)
+{
+	const size_t words = family == AF_INET ? 1 : 4;
+	char word[9] = "";
+
+	if (strlen(text) != 8 * words + 5 || text[8 * words] != ':')
+		return false;
+	for (size_t i = 0; i < words; i++) {
+		memcpy(word, text + 8 * i, 8);
+		ip[i] = (uint32_t)strtoul(word, NULL, 16);
+	}
+	*port = htons((uint16_t)strtoul(text + 8 * words + 1, NULL, 16));
+	return true;
+}
+
+/* A line of /proc/net/raw (raw_sock_seq_show in net/ipv4/raw.c); false for its header. */
+static bool parse_raw(char *line, uint8_t family, struct sock *s)
+{
+	enum { SLOT, OWN, PEER, STATE, QUEUES, TIMER, RETRANSMITS, UID, TIMEOUT, INODE, COUNT, PLACE, DROPS, FIELDS };
+	char *field[FIELDS], *save = NULL, *queue;
+
+	memset(s, 0, sizeof(*s));
+	for (size_t i = 0; i < FIELDS; i++) {
+		field[i] = strtok_r(i ? NULL : line, " \n", &save);
+		if (!field[i])
+			return false;
+	}
+	queue = strchr(field[QUEUES], ':');
+	if (!queue || !parse_name(field[OWN], family, s->diag.id.idiag_src, &s->diag.id.idiag_sport) ||
+	    !parse_name(field[PEER], family, s->diag.id.idiag_dst, &s->diag.id.idiag_dport))
+		return false;
+	s->diag.idiag_family = family;
+	s->diag.idiag_state = (uint8_t)strtoul(field[STATE], NULL, 16);
+	s->diag.idiag_wqueue = (uint32_t)strtoul(field[QUEUES], NULL, 16);
+	s->diag.idiag_rqueue = (uint32_t)strtoul(queue + 1, NULL, 16);
+	s->diag.idiag_uid = (uint32_t)strtoul(field[UID], NULL, 10);
+	s->diag.idiag_inode = (uint32_t)strtoul(field[INODE], NULL, 10);
+	s->drops = (uint32_t)strtoul(field[DROPS], NULL, 10);
+	return true;
+}
+
+/* Many kernels have no sock_diag for raw sockets. In a user namespace a socket is the guest's if its owner is: nobody
+ * else has these ids. */
+static void read_raw(struct dump *d)
+{
+	const char *path = d->table->family == AF_INET ? "self/net/raw" : "self/net/raw6";
+	int fd = d->of->id_base ? openat(host_proc_fd(), path, O_RDONLY | O_CLOEXEC) : -1;
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+	char line[LINE_MAX_BYTES + 1];
+	struct sock s;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (parse_raw(line, d->table->family, &s) && s.diag.idiag_uid - d->of->id_base < IDS_PER_GUEST)
+			show_sock(d, &s);
+	if (f)
+		fclose(f);
+}
+
+/* ENOENT: no sock_diag for this protocol in this kernel (CONFIG_INET_DIAG and its like). */
+static int collect(struct dump *d)
+{
+	int result = d->of->cgroup ? ask(d) : 0;
+
+	if (result < 0 && errno == ENOENT) {
+		if (d->table->protocol == IPPROTO_RAW)
+			read_raw(d);
+		return 0;
+	}
+	return result;
+}
+
 /* The first line of the running kernel's table, as the guest's own network namespace has it: it is empty there. */
 static bool read_header(pid_t guest, const char *name, char *line, size_t size)
 {
@@ -437,8 +510,7 @@ static char *render_table(const struct netsock *n, const struct net_config *c, c
 	put_line(t, &o, header);
 	if (t->protocol == IPPROTO_UDP && c->flags & NET_UDP_STEERED)
 		read_receivers(&d);
-	/* ENOENT: no such protocol's sock_diag in this kernel (CONFIG_INET_DIAG and its like). Nothing of it then. */
-	if (n->cgroup && ask(&d) < 0 && errno != ENOENT) {
+	if (collect(&d) < 0) {
 		free(o.s);
 		o.s = NULL;
 	}
@@ -453,8 +525,7 @@ static size_t count(const struct netsock *n, const struct table *t)
 {
 	struct dump d = { .of = n, .table = t };
 
-	if (n->cgroup)
-		ask(&d);
+	collect(&d);
 	return d.n;
 }
 

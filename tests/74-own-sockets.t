@@ -78,6 +78,19 @@ unlike "none of them is missing" "$out" '^(missing|not there)'
 like "sockstat has nothing of the machine's" "$out" '^TCP: inuse 0 orphan 0 tw 0 alloc 0 mem 0$'
 like "a name that isn't there isn't" "$out" 'No such file'
 
+# Raw sockets: sock_diag has them in few kernels; else the owner tells whose they are.
+"$net" raw4 1 sleep 20000 >/dev/null 2>&1 & raw=$!
+at_exit "kill $raw 2>/dev/null"
+run view --ip 10.78.0.5 --ip 2001:db8::5 --hide net -- sh -c 'net raw4 1 sleep 20000 & net raw6 58 sleep 20000 & sleep 0.1
+	while [ "$(grep -c : /proc/net/raw /proc/net/raw6 | grep -c ":1$")" -lt 2 ] && [ $((n = n + 1)) -lt 100 ]; do usleep 50000; done
+	cat /proc/net/raw /proc/net/raw6; ls -l /proc/[0-9]*/fd 2>/dev/null | sed "s/.* -> //" | grep socket; grep RAW /proc/net/sockstat'
+is "raw sockets show, its own" "$(printf '%s\n' "$out" | awk '/^ +[0-9]+:/ { print $2 }' | tr '\n' ' ')" \
+	"05004E0A:0001 B80D0120000000000000000005000000:003A "
+inode=$(printf '%s\n' "$out" | awk '$2 == "05004E0A:0001" { print $10 }')
+like "with the number that its process has for it" "$out" "^socket:.$inode.\$"
+like "and are counted" "$out" '^RAW: inuse 1$'
+like "(control) outside there are others" "$(cat /proc/net/raw)" ' 00000000:0001 '
+
 # sock_diag: no way to ask it, and none to end others' connections by it.
 for way in send sendmsg write dup one destroy int80 socketcall; do
 	[ "$(uname -m)" = x86_64 ] || [ "${way#int}${way#so}" = "$way$way" ] || continue

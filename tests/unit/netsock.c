@@ -157,8 +157,24 @@ static void answers(void)
 	check(take_answer(&d, (uint8_t *)&sock, sizeof(sock) - 1) == 1 && d.n == 1, "one that is cut off isn't");
 	check(parse_sock((uint8_t *)&sock.m, sizeof(sock) - sizeof(sock.h), &s) && s.drops == 3, "with its drops");
 	sock.h.nlmsg_type = NLMSG_DONE;
+	sock.m.idiag_family = 0;
 	check(take_answer(&d, (uint8_t *)&sock, sizeof(sock)) == 0, "the end is the end");
+	error.h.nlmsg_type = NLMSG_DONE;
+	check(take_answer(&d, (uint8_t *)&error, sizeof(error)) == -1 && errno == ENOENT, "an error at the end, too");
 	free(o.s);
+}
+
+static void raw(void)
+{
+	char line[] = "   1: 0500000A:0001 00000000:0000 07 00000000:00000240 00:00000000 00000000 1879048192        0 4711 2 "
+		"00000000e4a1b2c3 9\n", header[] = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   "
+		"uid  timeout inode ref pointer drops\n", cut[] = "   1: 0500000A:0001 00000000:0000 07";
+	struct sock s;
+
+	check(!parse_raw(header, AF_INET, &s) && !parse_raw(cut, AF_INET, &s), "raw: neither a header nor half a line is one");
+	check(parse_raw(line, AF_INET, &s) && s.diag.id.idiag_src[0] == 0x0500000a &&
+	      s.diag.id.idiag_sport == htons(1) && s.diag.idiag_rqueue == 0x240 && s.diag.idiag_uid == 0x70000000 &&
+	      s.diag.idiag_inode == 4711 && s.drops == 9, "raw: a line of the kernel's");
 }
 
 static void sockstat(void)
@@ -179,6 +195,7 @@ int main(void)
 	longest();
 	names();
 	answers();
+	raw();
 	sockstat();
 	return failed;
 }
