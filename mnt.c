@@ -168,3 +168,12 @@ struct mnt_line *mnt_below(int fd, size_t *n)
 	memmove(b.lines, b.lines + 1, b.n * sizeof(*b.lines));
 	return b.lines;
 }
+
+void mnt_free(struct mnt_line *lines, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(lines[i].path);
+		free(lines[i].type);
+	}
+	free(lines);
+}

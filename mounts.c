@@ -226,15 +226,74 @@ static bool clear_place(struct tree *t, const char *place)
 	}
 }
 
+static const struct mnt_line *line_of(const struct mnt_line *lines, size_t n, uint64_t id)
+{
+	for (size_t i = 0; i < n; i++)
+		if (lines[i].id == id)
+			return &lines[i];
+	return NULL;
+}
+
+/* Whether one that it isn't mounted in, be it far above, stands on its place or over that. */
+static bool is_covered(const struct mnt_line *lines, size_t n, const struct mnt_line *line)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct mnt_line *in = line;
+
+		if (!path_is_in(line->path, lines[i].path))
+			continue;
+		while (in && in != &lines[i])
+			in = line_of(lines, n, in->parent);
+		if (!in)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A mount by the name it had in the table. A process of another guest with the same root may have renamed a directory
+ * since; what is mounted went along with it, and would be missed. Who never stops makes this give up.
+ */
+int mounts_find(const struct tree *t, const char *path, uint64_t id)
+{
+	char *now = xstrdup(path);
+	bool gone = false;
+	int fd = -1;
+
+	for (int i = 0; i < 1000 && !gone; i++) {
+		const struct mnt_line *line;
+		struct mnt_line *lines;
+		size_t n;
+
+		fd = mounts_resolve(t, now, 0, RESOLVE_NO_SYMLINKS);
+		if (fd >= 0 && mnt_id(fd) == id)
+			break;
+		close_fd(&fd);
+		lines = mnt_below(t->fd, &n);
+		line = line_of(lines, n, id);
+		gone = !line || is_covered(lines, n, line);
+		free(now);
+		now = xstrdup(line ? line->path : path);
+		mnt_free(lines, n);
+	}
+	if (fd < 0 && !gone)
+		die("what is mounted on %s in the root can't be found: its directories are renamed all the time",
+		    quote(path));
+	free(now);
+	return fd;
+}
+
 /* See drop_procfs in root.c: one elsewhere than on /proc. */
 static void take_procfs_out(struct tree *t)
 {
 	for (struct mnt_line *l = t->below; l < t->below + t->n_below; l++) {
+		struct stat st;
+
 		if (!l->path || strcmp(l->type, "proc") != 0 || mounts_in_own(l->path))
 			continue;
 		/* A single file of it leads nowhere; what another mount covers can't be reached. */
-		_cleanup_fd_ int fd = mounts_resolve(t, l->path, O_DIRECTORY, RESOLVE_NO_SYMLINKS);
-		if (fd >= 0 && mnt_id(fd) == l->id)
+		_cleanup_fd_ int fd = mounts_find(t, l->path, l->id);
+		if (fd >= 0 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
 			take_out(t, l, fd);
 	}
 }

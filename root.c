@@ -667,8 +667,10 @@ static void drop_procfs(const struct build *b, const struct tree *t)
 	mnt_each(find_procfs, &l);
 	for (size_t i = l.n; i-- > 0; free(l.found[i].path)) {
 		/* A single file of it leads nowhere; what another mount covers can't be reached. */
-		_cleanup_fd_ int fd = mounts_resolve(t, l.found[i].path, O_DIRECTORY, RESOLVE_NO_SYMLINKS);
-		if (fd < 0 || mnt_id(fd) != l.found[i].id)
+		_cleanup_fd_ int fd = mounts_find(t, l.found[i].path, l.found[i].id);
+		struct stat st;
+
+		if (fd < 0 || fstat(fd, &st) < 0 || !S_ISDIR(st.st_mode))
 			continue;
 		if (fchdir(fd) < 0 || umount2(".", MNT_DETACH) < 0)
 			die_sys("leave the procfs on %s out of the guest", quote(l.found[i].path));

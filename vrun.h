@@ -365,6 +365,7 @@ uint64_t mnt_id(int fd);
 struct mnt_line { uint64_t id, parent; unsigned dev_major, dev_minor; char *path, *type; };
 void mnt_each(bool (*f)(const struct mnt_line *line, void *arg), void *arg);
 struct mnt_line *mnt_below(int fd, size_t *n);  /* copies of the lines of all that is mounted below fd's mount, parents first */
+void mnt_free(struct mnt_line *lines, size_t n);
 
 /* ---- mounts.c: what is mounted in the guest's tree, and where it may be; called by root.c alone ---- */
 struct tree {                           /* the guest's root while it is built */
@@ -380,6 +381,7 @@ struct tree {                           /* the guest's root while it is built */
 void mounts_apply(struct build *b, struct tree *t);
 /* An O_PATH descriptor in the guest's tree; `how`: RESOLVE_* beside RESOLVE_IN_ROOT. -1. */
 int mounts_resolve(const struct tree *t, const char *path, uint64_t flags, uint64_t how);
+int mounts_find(const struct tree *t, const char *path, uint64_t id);     /* O_PATH; -1: another mount covers it */
 bool mounts_in_own(const char *path);   /* /dev, /proc, /sys, or below them? */
 
 /* ---- guestfs.c: the guest's own /dev, /proc and /sys; called by mounts.c ---- */

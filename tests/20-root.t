@@ -243,6 +243,40 @@ done
 is "nor is one in the host's tree" "$("$VRUN" -q -- ls "$other/proc")" ""
 umount "$R/mnt" "$other/proc"
 
+# Another guest with the same root renames the directory that it stands in. VRUN_LONG=1: 300 guests.
+times=15
+[ "${VRUN_LONG:-0}" = 0 ] || times=300
+mkdir -p "$R/x/p" "$R/y/p" "$other/x/p" "$other/y/p"
+at_exit "umount -l '$R'/[xy]/p '$other'/[xy]/p 2>/dev/null; rm -rf '$other'/[xy]"
+racers='' started=0 i=0
+for d in "$R" "$other"; do
+	mount -t proc proc "$d/x/p"
+	"$helpers/exchange" "$d/x" "$d/y" &
+	racers="$racers $!"
+done
+at_exit "kill $racers 2>/dev/null"
+: >"$tmp/seen"
+while [ $i -lt $times ]; do
+	i=$((i + 1))
+	# shellcheck disable=SC2016 # expanded in the guest
+	vrun --userns no --bind "$other:/var" -- sh -c 'for p in /[xy]/p /var/[xy]/p; do ls -d $p/1; done' >>"$tmp/seen" 2>/dev/null
+	[ $? -gt 124 ] || started=$((started + 1))
+done
+# shellcheck disable=SC2086
+kill $racers
+# shellcheck disable=SC2086
+wait $racers 2>/dev/null
+is "a procfs whose directory is renamed all the time is in none of $times guests" "$(cat "$tmp/seen")" ""
+ok "(control) guests started" test $started -gt 0
+umount -l "$R"/[xy]/p "$other"/[xy]/p 2>/dev/null
+rm -rf "$R"/[xy] "$other"/[xy]
+# One that another mount covers can't be reached, and keeps no guest from starting.
+mkdir -p "$R/mnt/p" && mount -t proc proc "$R/mnt/p" && mount -t tmpfs none "$R/mnt"
+run vrun -- ls /mnt
+is "a procfs below another mount of the root doesn't matter" "$status:$out$err" "0:"
+umount "$R/mnt" && umount "$R/mnt/p"
+rmdir "$R/mnt/p"
+
 # --- what the guest's own mounts cover ---------------------------------------
 
 # CMD where the root has mounts of its own in places that the guest has of its own.
