@@ -118,17 +118,21 @@ void supervise_guard(struct supervisor *s)
 		die_sys("fork the guard");
 	if (pid == 0) {
 		char c;
-		int kill_fd = s->cg.kill_fd;
+		/* before Linux 5.14 there is no cgroup.kill: one by one */
+		const struct cgroup by_hand = { .payload_fd = 1, .kill_fd = -1 };
+		bool at_once = s->cg.kill_fd >= 0;
 
 		setsid();               /* the terminal's signals are not for it */
 		prctl(PR_SET_NAME, "vrun-guard");
 		/* Only these two stay open: a write end kept here would keep the pipe from closing. */
-		if (dup2(pipe_fd[0], 0) < 0 || dup2(kill_fd, 1) < 0)
+		if (dup2(pipe_fd[0], 0) < 0 || dup2(at_once ? s->cg.kill_fd : s->cg.payload_fd, 1) < 0)
 			_exit(EXIT_VRUN);
 		sys_close_range(2, ~0U, 0);
 		while (read(0, &c, 1) < 0 && errno == EINTR)
 			;
-		if (write(1, "1", 1) < 0)
+		if (!at_once)
+			cgroup_kill(&by_hand);
+		else if (write(1, "1", 1) < 0)
 			_exit(EXIT_VRUN);
 		_exit(0);
 	}
