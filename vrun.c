@@ -408,20 +408,18 @@ static void join_user(struct run *r)
 
 static bool joins_user(const struct plan *p) { return p->context.join & NS_USER; }
 
-/* Nested user namespaces are a large part of the kernel that no confined guest needs. The limits are per user
- * namespace, ours to lower while we hold CAP_SYS_RESOURCE in it, and out of the guest's reach: its /proc/sys is
- * read-only. The host's /proc by descriptor: the guest's isn't there yet or may be anything. */
+/*
+ * Nested user namespaces are a large part of the kernel that no confined guest needs; the other kinds need CAP_SYS_ADMIN,
+ * which only a nested one would give. The limit is per user namespace, ours to lower while we hold CAP_SYS_RESOURCE in
+ * it, and out of the guest's reach: its /proc/sys is read-only. The host's /proc by descriptor: the guest's isn't there
+ * yet or may be anything. One file: each namespace's is an entry of its own under one name there, and a lookup compares
+ * them all (fs/proc/proc_sysctl.c: proc_sys_compare); all eight kinds took 4.5 ms of CPU beside 600 guests.
+ */
 static void forbid_nesting(struct run *r)
 {
-	static const char *const kinds[] = { "user", "mnt", "net", "pid", "ipc", "uts", "cgroup", "time" };
-	char path[64];
-
 	(void)r;
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		snprintf(path, sizeof(path), "sys/user/max_%s_namespaces", kinds[i]);
-		if (write_at(host_proc_fd(), path, "0") < 0 && errno != ENOENT)
-			die_sys("write 0 to /proc/%s", path);
-	}
+	if (write_at(host_proc_fd(), "sys/user/max_user_namespaces", "0") < 0 && errno != ENOENT)
+		die_sys("write 0 to /proc/sys/user/max_user_namespaces");
 }
 
 static void become_guest_root(struct run *r)

@@ -29,7 +29,7 @@ stop_all() {
 at_exit '[ ! -e "$tmp/supervisors" ] || kill $(cat "$tmp/supervisors") 2>/dev/null'
 
 # What one guest loads.
-start 0 --ip 10.66.0.1 --ip 10.66.0.2 -- net serve g0 900 tcp4:0.0.0.0:80 udp4:0.0.0.0:80
+start 0 --ip 10.66.0.1 --ip 10.66.0.2 -- net serve g0 3000 tcp4:0.0.0.0:80 udp4:0.0.0.0:80
 wait_for 20 ready 1
 name=$("$net" bpf-name | tr -d ' ')
 one=$("$net" bpf "$name")
@@ -38,12 +38,12 @@ ok "(one guest's programs, maps and link go with it: $one)" wait_for 10 gone
 
 # --- guests with several addresses -------------------------------------------
 
-"$net" serve HOST 800 tcp4:0.0.0.0:80 >"$tmp/host" 2>&1 &
+"$net" serve HOST 3000 tcp4:0.0.0.0:80 >"$tmp/host" 2>&1 &
 at_exit "kill $! 2>/dev/null"
 wait_for 10 grep -q ready "$tmp/host"
 i=1
 while [ $i -le $steered ]; do
-	start $i --ip 10.66.$i.1 --ip 10.66.$i.2 -- net serve g$i 800 tcp4:0.0.0.0:80 udp4:0.0.0.0:80
+	start $i --ip 10.66.$i.1 --ip 10.66.$i.2 -- net serve g$i 3000 tcp4:0.0.0.0:80 udp4:0.0.0.0:80
 	i=$((i + 1))
 done
 ok "$steered guests with two addresses each, all started at once, listen on 0.0.0.0:80, TCP and UDP" wait_for 120 ready $steered
@@ -114,7 +114,7 @@ start_cost() {
 i=1
 before=$(kernel_memory)
 while [ $i -le $plain ]; do
-	start $i --ip 10.67.$((i / 250)).$((i % 250 + 1)) -- net serve g$i 800 tcp4:0.0.0.0:80
+	start $i --ip 10.67.$((i / 250)).$((i % 250 + 1)) -- net serve g$i 3000 tcp4:0.0.0.0:80
 	if [ -n "${VRUN_LONG:-}" ]; then
 		wait_for 60 grep -q '^ready' "$tmp/g$i"
 		[ $i -ne 10 ] || { wait_for 60 ready 10; tenth=$(start_cost); }
