@@ -271,6 +271,13 @@ struct dump {
 struct receiver { uint64_t cookie; struct net_steer key; };
 enum { RECEIVERS_MAX = 8192 };
 
+static int by_cookie(const void *a, const void *b)
+{
+	const struct receiver *x = a, *y = b;
+
+	return (x->cookie > y->cookie) - (x->cookie < y->cookie);
+}
+
 static void read_receivers(struct dump *d)
 {
 	struct net_steer key = { 0 }, next;
@@ -288,20 +295,26 @@ static void read_receivers(struct dump *d)
 		key = next;
 		a.key = (uintptr_t)&key;
 	}
+	if (d->receiver)
+		qsort(d->receiver, d->n_receivers, sizeof(*d->receiver), by_cookie);
 }
 
+/* A dual-stack one is there twice. */
 static void find_mark(const struct dump *d, struct sock *s)
 {
-	uint64_t own;
+	struct receiver own;
+	const struct receiver *r = NULL;
 
-	memcpy(&own, s->diag.id.idiag_cookie, sizeof(own));
-	for (size_t i = 0; i < d->n_receivers && !s->diag.id.idiag_dport; i++) {
-		const struct net_steer *k = &d->receiver[i].key;
+	memcpy(&own.cookie, s->diag.id.idiag_cookie, sizeof(own.cookie));
+	if (!s->diag.id.idiag_dport && d->n_receivers)
+		r = bsearch(&own, d->receiver, d->n_receivers, sizeof(own), by_cookie);
+	while (r && r > d->receiver && r[-1].cookie == own.cookie)
+		r--;
+	for (; r && r < d->receiver + d->n_receivers && r->cookie == own.cookie; r++) {
+		const struct net_steer *k = &r->key;
 		bool v4 = is_mapped(k->addr), wild = !v4 && !k->addr[0] && !k->addr[1] && !k->addr[2] && !k->addr[3];
 		bool mapped = v4 || (wild && k->slot < NET_STEER_DUAL);
 
-		if (d->receiver[i].cookie != own)
-			continue;
 		s->mark = (struct net_mark){ .kind = NET_MARK_MOVED, .ip4 = k->addr[3], .port = k->port };
 		s->mark.kind |= (wild ? NET_MARK_WILD : 0) | (mapped ? NET_MARK_MAPPED : 0);
 		memcpy(s->mark.ip6, k->addr, 16);
