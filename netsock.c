@@ -238,7 +238,7 @@ static void put_line(const struct table *t, struct text *o, const char *line)
 {
 	size_t from = line_at(t, o->lines), end = line_at(t, o->lines + 1), len = strnlen(line, LINE_MAX_BYTES);
 
-	if (end > o->room) {
+	if (!o->s || end > o->room) {
 		size_t room = o->room ? 2 * o->room : PAGE;
 		char *more = room <= TEXT_MAX_BYTES ? realloc(o->s, room) : NULL;
 
