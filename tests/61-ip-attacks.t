@@ -173,7 +173,7 @@ is "(outside: it does)" "$("$net" tcp4 connect "10.1.2.4:$port")" "ok ok "
 wait $!
 for where in 10.1.2.4 10.1.2.3; do
 	recv=recv
-	[ $where = 10.1.2.4 ] || recv=recv-slow
+	[ $where = 10.1.2.4 ] || recv='recv-slow'
 	guest --ip 10.1.2.3 -- net udp4 send 10.1.2.3:9 name $recv >"$tmp/auto" 2>&1 &
 	wait_for 10 grep -q 0.0.0.0: "$tmp/auto"
 	port=$(sed 's/.*0.0.0.0:\([0-9]*\).*/\1/' "$tmp/auto")

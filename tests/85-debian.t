@@ -30,6 +30,11 @@ is "on disk the layer's files belong to root" "$(stat -c %u:%g "$tmp/cow/upper/o
 is "su - nobody -c id" "$(guest su - nobody -s /bin/sh -c 'id -u' 2>/dev/null)" 65534
 ok "useradd makes a user with a home" guest useradd -m joe
 is "who owns what he writes" "$(guest su - joe -c 'echo x >f; stat -c %U f')" joe
+if command -v script >/dev/null; then
+	screen=$(script -qec "'$VRUN' -q --root '$D' --cow '$tmp/cow' -- su - joe --session-command 'tty; id -un; echo to >/dev/tty; stty size >/dev/null && echo modes'" \
+		/dev/null </dev/null | tr -d '\r\004\000' | sed 's/\^[@D]//g; s/\x08//g')
+	is "su on the guest's pty: the user's session has it" "$(echo $screen)" "/dev/pts/0 joe to modes"
+fi
 ok "chpasswd sets his password" guest sh -c 'echo joe:secret | chpasswd && passwd -S joe | grep -q "joe P"'
 is "python3 runs, and is root" "$(guest python3 -c 'import os; print(os.getuid())')" 0
 ok "dpkg --configure -a" guest dpkg --configure -a
