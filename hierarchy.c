@@ -479,6 +479,8 @@ static void step_aside(struct cgroup *cg, const char *parent)
 	if (leaf_fd < 0 || write_at(leaf_fd, "cgroup.procs", "0"))
 		die_sys("--cgroup self: move the supervisor into %s/%s", parent, supervisor_leaf);
 	cg->moved = true;
+	/* where from, until the guest has a directory there */
+	snprintf(cg->path, sizeof(cg->path), "%s/", parent);
 }
 
 /* Back, if the others who needed it are gone as well. Never fails: systemd removes what it delegated. */

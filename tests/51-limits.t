@@ -128,7 +128,7 @@ share_is() {
 }
 if has cpu; then
 	share_is 475 525 100000 2 --cpus 0.5
-	share_is 230 270 1000000 3 --cpu-rate 250/1000
+	[ -n "$slow" ] || share_is 230 270 1000000 3 --cpu-rate 250/1000
 fi
 if has cpu && [ -z "${VRUN_KERNEL:-}" ]; then
 	"$VRUN" -q --root "$R" --name "bucket$$" --cpu-rate 50/100,burst=50 -- \
@@ -200,6 +200,12 @@ if has memory; then
 	fi
 	exits "a limit on the caller's cgroup holds on the guest" 137 in_limited "$VRUN" -q --root "$R" -- $hungry
 	exits "--memory can't lift it" 137 in_limited "$VRUN" -q --root "$R" --cgroup self --memory 500M -- $hungry
+	if grep -qw memory "$cg2/cgroup.controllers"; then
+		exits "--cgroup self with another process in it is an error" 125 \
+			in_limited sh -c '"$@"; exit $?' sh "$VRUN" -q --root "$R" --cgroup self --memory 16M -- true
+		like "which names it" "$err" '^vrun: --memory: cgroup /test-limited.* has other processes in it'
+		is "and leaves no directory" "$(find "$limited" -mindepth 1 -type d)" ""
+	fi
 	ok "what fits in runs" in_limited "$VRUN" -q --root "$R" -- true
 	wait_for 3 rmdir "$limited" || echo "# $limited stays"
 fi

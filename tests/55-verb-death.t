@@ -10,7 +10,7 @@ export HOST_ADDRS
 . "$top/tests/net.sh"
 killat=$helpers/killat
 few=8 fewer=3 stride=15
-[ -z "$slow" ] || few=2 fewer=1 stride=40
+[ -z "$slow" ] || few=1 fewer=1 stride=40
 [ -z "${VRUN_LONG:-}" ] || few=100000 fewer=100000 stride=1
 leftovers_before
 
