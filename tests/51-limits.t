@@ -50,7 +50,7 @@ fi
 
 if has pids; then
 	exec 3>"$tmp/status"
-	run vrun --pids 20 --status-fd 3 -- sh -c 'mkfifo /tmp/p; f() { f | f & }; f 2>/dev/null; read -t 1 x <>/tmp/p; echo alive'
+	run vrun --pids 20 --status-fd 3 -- sh -c 'mkfifo /tmp/p; f() { f | f & }; f 2>/dev/null & read -t 1 x <>/tmp/p; echo alive'
 	exec 3>&-
 	is "--pids 20: a fork bomb ends in the guest" "$out" alive
 	[ -z "$(figure pids_peak)" ] || is "which never had more than 20" "$(figure pids_peak)" 20
