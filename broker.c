@@ -33,6 +33,7 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <netinet/in.h>
+#include <linux/kcmp.h>
 #include <linux/netlink.h>
 #include <linux/seccomp.h>
 #include <unistd.h>
@@ -573,16 +574,24 @@ static int on_socket(struct request *q)
 	return make_socket(q, word, false);
 }
 
-/* The descriptor that is the caller's number fd. A notification names a thread, and pidfds are for processes. */
+/*
+ * The descriptor that is the caller's number fd. A notification names a thread, and before Linux 6.9 pidfds are for
+ * processes: they reach the first thread's descriptors, and a thread may have a table of its own (unshare(2)).
+ */
 static int callers_fd(const struct request *q, int fd)
 {
+	_cleanup_fd_ int pidfd = sys_pidfd_open((pid_t)q->notif->pid, COMPAT_PIDFD_THREAD);
 	char path[32], text[8192];
 	uint64_t tgid;
 
-	snprintf(path, sizeof(path), "%u/status", q->notif->pid);
-	if (read_at(host_proc_fd(), path, text, sizeof(text)) < 0 || !field_of(text, "\nTgid:", 0, 10, &tgid))
-		return -1;
-	_cleanup_fd_ int pidfd = sys_pidfd_open((pid_t)tgid, 0);
+	if (pidfd < 0 && errno == EINVAL) {
+		snprintf(path, sizeof(path), "%u/status", q->notif->pid);
+		if (read_at(host_proc_fd(), path, text, sizeof(text)) < 0 || !field_of(text, "\nTgid:", 0, 10, &tgid))
+			return -1;
+		if (tgid != q->notif->pid && syscall(__NR_kcmp, (pid_t)tgid, (pid_t)q->notif->pid, KCMP_FILES, 0, 0) != 0)
+			return -1;
+		pidfd = sys_pidfd_open((pid_t)tgid, 0);
+	}
 	if (pidfd < 0 || !still_waits(q))
 		return -1;
 	return sys_pidfd_getfd(pidfd, fd);

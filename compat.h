@@ -311,6 +311,8 @@ static inline int sys_close_range(unsigned first, unsigned last, unsigned flags)
 {
 	return (int)syscall(__NR_close_range, first, last, flags);
 }
+
+#define COMPAT_PIDFD_THREAD O_EXCL              /* 6.9 */
 static inline int sys_pidfd_open(pid_t pid, unsigned flags)
 {
 	return (int)syscall(__NR_pidfd_open, pid, flags);

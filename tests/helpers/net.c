@@ -7,6 +7,7 @@
  *   bind A:P  connect A:P  listen  name  peer  unspec  send A:P  sendc  from SRC A:P  fastopen A:P  recv
  *   set freebind|transparent|noport|reuseport|reuseaddr|broadcast|hdrincl|mark|addrform|device NAME
  *   join GROUP IFADDR  header SRC DST [PROTO]  echo DST  abstract NAME|abstract-listen NAME  newaddr A
+ *   thread-bind A:P        by a thread with descriptors of its own, of a UDP socket with the same number; its name
  *   accept                 who came, or "none" after two seconds
  *   ask A:P                what a server there says; "tcp" or "udp" before it
  *   serve TAG SECONDS SPEC...   SPEC: tcp4:A:P ...; answers "TAG SPEC local peer"; prints "SPEC ok|ERRNO name"
@@ -27,6 +28,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -876,12 +878,29 @@ static void run_more(char **a, int *i, int n)
 	}
 }
 
+/* In a table of the thread's own, where the number of the socket is another one's. */
+static void *bind_in_thread(void *unused)
+{
+	struct sockaddr_in6 name = { 0 };
+	socklen_t len = sizeof(name);
+	int other = socket(AF_INET, SOCK_DGRAM, 0);
+
+	(void)unused;
+	if (unshare(CLONE_FILES) < 0 || dup2(other, fd) < 0)
+		exit(2);
+	result(bind(fd, &sa.any, sa_len));
+	getsockname(fd, (struct sockaddr *)&name, &len);
+	say(text(&name));
+	return NULL;
+}
+
 static void run_op(char **a, int *i, int n)
 {
 	const char *op = a[*i];
 	struct sockaddr_in6 name = { 0 };
 	socklen_t len = sizeof(name);
 	struct sockaddr none = { .sa_family = AF_UNSPEC };
+	pthread_t thread;
 
 	if (make(op)) {
 		result(fd < 0 ? -1 : 0);
@@ -900,6 +919,11 @@ static void run_op(char **a, int *i, int n)
 		parse(ARG);
 		sa.any.sa_family = AF_UNSPEC;
 		result(bind(fd, &sa.any, sa_len));
+	} else if (!strcmp(op, "thread-bind")) {
+		parse(ARG);
+		if (pthread_create(&thread, NULL, bind_in_thread, NULL))
+			exit(2);
+		pthread_join(thread, NULL);
 	} else if (!strcmp(op, "listen")) {
 		result(listen(fd, 8));
 	} else if (!strcmp(op, "name")) {
