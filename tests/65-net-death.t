@@ -13,7 +13,7 @@ marker=death$$
 # Duplicate address detection, which takes a second, has a test of its own.
 sysctl_net ipv6/conf/host0/dad_transmits 0
 rounds=20 starts=12 pairs=4
-[ -z "$slow" ] || rounds=8 starts=4 pairs=2
+[ -z "$slow" ] || rounds=6 starts=2 pairs=1
 [ -z "${VRUN_LONG:-}" ] || rounds=200 starts=200 pairs=40
 
 addresses() { ip -o addr | awk '{ print $2, $4 }' | sort; }

@@ -2,13 +2,13 @@
 # with one. All started together on a host that has nothing loaded. VRUN_LONG=1: 128 and 1,000 of them, and what they
 # cost, as comments.
 # limit: 900
+# second-kernel: no
 HOST_ADDRS=""
 export HOST_ADDRS
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/net.sh
 . "$top/tests/net.sh"
 steered=70 plain=100 wakeups=2
-[ -z "$slow" ] || steered=6 plain=6
 [ -z "${VRUN_LONG:-}" ] || steered=128 plain=1000 wakeups=10
 ip route add local 10.66.0.0/15 dev lo
 
