@@ -10,7 +10,7 @@ make_root "$tmp/r"
 chmod 700 "$tmp"
 cp "$helpers/hostile" "$helpers/view" "$tmp/r/bin/"
 leftovers_before
-R=$tmp/r
+R=$tmp/r name=vt75-$$
 processes=20 threads=25 rounds=60 secs=1 stops=3 both='yes no' memory=256 long=5
 [ -z "$slow" ] || { processes=5 threads=10 rounds=8 stops=1 both=yes long=2; }
 # Each thread has a stack in the kernel, too.
@@ -35,10 +35,10 @@ at_exit "kill $holder 2>/dev/null"
 host() { nsenter --net="/proc/$holder/ns/net" "$@"; }
 
 mkfifo "$tmp/ask"
-host "$VRUN" -q --name vt75-other --root "$R" --ip 10.75.0.6 --memory 64M -- sh -c 'while read -r _; do hostile one; done' \
+host "$VRUN" -q --name $name-other --root "$R" --ip 10.75.0.6 --memory 64M -- sh -c 'while read -r _; do hostile one; done' \
 	<"$tmp/ask" >"$tmp/answers" &
 other=$!
-exec 7>"$tmp/ask"
+exec 7<>"$tmp/ask"                      # waits for no reader
 asked=0
 # The second guest's answers, and the host's: is there one, and is it right?
 others_answer() {
@@ -54,13 +54,13 @@ others_answer "before anything"
 # A guest that lives on while what is done to it is done by commands that enter; its broker and supervisor.
 begin() { # OPTIONS
 	rm -f "$tmp/pid" "$tmp/up"
-	host "$VRUN" -q --name vt75 --pid-file "$tmp/pid" --root "$R" --ip 10.75.0.5 --ip 2001:db8:75::5 --memory ${memory}M "$@" -- \
+	host "$VRUN" -q --name $name --pid-file "$tmp/pid" --root "$R" --ip 10.75.0.5 --ip 2001:db8:75::5 --memory ${memory}M "$@" -- \
 		sh -c 'hostile one; while :; do sleep 1; done' >"$tmp/up" &
 	guest=$!
 	wait_for 20 grep -q MemTotal "$tmp/up" && wait_for 10 test -s "$tmp/pid"
 	supervisor=$(cat "$tmp/pid")
 }
-attack() { run host "$VRUN" -q --enter vt75 -- hostile "$@"; }
+attack() { run host "$VRUN" -q --enter $name -- hostile "$@"; }
 children() {
 	for _p in /proc/[0-9]*; do
 		! grep -q "^PPid:	$supervisor$" "$_p/status" 2>/dev/null || ! grep -q '^vrun-broker' "$_p/cmdline" 2>/dev/null ||
@@ -84,7 +84,7 @@ for u in $both; do
 	[ -n "$slow" ] || is "userns $u: of all families, types and protocols it got UNIX, IPv4, IPv6 and netlink" "$(echo $out)" "1 2 10 16"
 	[ -n "$slow" ] || attack odd
 	[ -n "$slow" ] || like "userns $u: wrong arguments are refused, and the guest goes on" "$status $out" '^0 returned [0-9]+$'
-	host "$VRUN" -q --enter vt75 -- hostile close "$secs" >"$tmp/closed" &
+	host "$VRUN" -q --enter $name -- hostile close "$secs" >"$tmp/closed" &
 	closing=$!
 	others_answer "while descriptors are closed under the broker's hands"
 	wait "$closing"
@@ -104,35 +104,35 @@ for u in $both; do
 	now=$(kilobytes)
 	if [ "$now" -le $((rss + 1024)) ]; then pass "userns $u: and have not grown"; else fail "userns $u: and have not grown"; fi
 	echo "# private memory of both: $rss KiB, afterwards $now"
-	host "$VRUN" --kill vt75
+	host "$VRUN" --kill $name
 	wait "$guest" 2>/dev/null
 done
 
 # A broker that waits for ever: memory that its own guest serves.
-host "$VRUN" -q --name vt75-stall --root "$R" --ip 10.75.0.5 --userns no --seccomp none --cap-add SYS_PTRACE -- \
+host "$VRUN" -q --name $name-stall --root "$R" --ip 10.75.0.5 --userns no --seccomp none --cap-add SYS_PTRACE -- \
 	hostile stall >"$tmp/stall" &
 stalling=$!
 if wait_for 10 grep -q . "$tmp/stall" && grep -q '^stalled' "$tmp/stall"; then
 	others_answer "while a broker is stalled by userfaultfd"
-	host "$VRUN" --kill vt75-stall
+	host "$VRUN" --kill $name-stall
 	wait "$stalling" 2>/dev/null
 	pass "and that guest can be ended"
 else
-	host "$VRUN" --kill vt75-stall >/dev/null 2>&1
+	host "$VRUN" --kill $name-stall >/dev/null 2>&1
 	skip "no userfaultfd: $(cat "$tmp/stall")"
 fi
 
 # --- many readers, and a supervisor that stops or dies -----------------------
 
-host "$VRUN" -q --name vt75-set --memory 64M --root "$R" -- sh -c "view readers 20 $long && echo whole" >"$tmp/whole" 2>&1 &
+host "$VRUN" -q --name $name-set --memory 64M --root "$R" -- sh -c "view readers 20 $long && echo whole" >"$tmp/whole" 2>&1 &
 reading=$!
 is_there() { "$VRUN" --status "$1" >/dev/null 2>&1; }
-wait_for 10 is_there vt75-set
-total() { "$VRUN" -q --enter vt75-set -- awk '/^MemTotal/ { print $2 }' /proc/meminfo; }
+wait_for 10 is_there $name-set
+total() { "$VRUN" -q --enter $name-set -- awk '/^MemTotal/ { print $2 }' /proc/meminfo; }
 is "--memory 64M, with 20 readers" "$(total)" 65536
-"$VRUN" --set vt75-set --memory 80M
+"$VRUN" --set $name-set --memory 80M
 ok "--set --memory 80M shows while they read" wait_for 5 sh -c \
-	'[ "$("$1" -q --enter vt75-set -- awk "/^MemTotal/ { print \$2 }" /proc/meminfo)" = 81920 ]' sh "$VRUN"
+	'[ "$("$1" -q --enter "$2" -- awk "/^MemTotal/ { print \$2 }" /proc/meminfo)" = 81920 ]' sh "$VRUN" "$name-set"
 wait "$reading"
 is "20 readers for $long s: nothing torn, nothing stale" "$status $(grep -v '^[0-9]* reads' "$tmp/whole")" "$status whole"
 
@@ -143,12 +143,12 @@ no_readers() {
 		[ -z "$_s" ] || [ "$_s" = Z ] || return 1
 	done
 }
-gone() { ! is_there vt75; }
+gone() { ! is_there $name; }
 i=0 stuck=0
 while [ $i -lt $stops ]; do
 	i=$((i + 1))
 	rm -f "$tmp/pid" "$tmp/up"
-	"$VRUN" -q --name vt75 --pid-file "$tmp/pid" --memory 64M --root "$R" -- hostile readers 20 >"$tmp/up" &
+	"$VRUN" -q --name $name --pid-file "$tmp/pid" --memory 64M --root "$R" -- hostile readers 20 >"$tmp/up" &
 	guest=$!
 	wait_for 10 grep -q reading "$tmp/up" && wait_for 10 test -s "$tmp/pid"
 	supervisor=$(cat "$tmp/pid")
@@ -167,7 +167,7 @@ i=0
 while [ $i -lt $stops ]; do
 	i=$((i + 1))
 	rm -f "$tmp/pid" "$tmp/up"
-	"$VRUN" -q --name vt75 --pid-file "$tmp/pid" --memory 64M --root "$R" -- hostile readers 20 >"$tmp/up" &
+	"$VRUN" -q --name $name --pid-file "$tmp/pid" --memory 64M --root "$R" -- hostile readers 20 >"$tmp/up" &
 	guest=$!
 	wait_for 10 grep -q reading "$tmp/up" && wait_for 10 test -s "$tmp/pid"
 	readers=$(readers)
@@ -212,6 +212,7 @@ run "$VRUN" -q --root "$R" --hide mount -- sh -c 'ls /proc/irq /sys/kernel/irq |
 isnt "(control) without --hide proc it is" "$out" 0
 
 exec 7>&-
+host "$VRUN" --kill "$name-other" 2>/dev/null
 wait "$other" 2>/dev/null
 kill "$holder"
 wait 2>/dev/null
