@@ -775,10 +775,11 @@ static void renew_sockets(struct generation *g, const char *name, uint64_t now_n
 }
 
 /* Who asks is the last process of the guest that we know of, on its own numbers: the kernel doesn't tell another pid
- * namespace's last. */
+ * namespace's last. One of the host's, come by /proc/PID/root, has but the number that we know it by: not the guest's. */
 static void see_asker(struct view *v, uint32_t pid)
 {
 	char path[32], text[4096], *ids;
+	unsigned numbers = 0;
 	uint64_t last = 0;
 
 	asker_is_counted = false;
@@ -786,9 +787,11 @@ static void see_asker(struct view *v, uint32_t pid)
 	if (!pid || read_at(host_proc_fd(), path, text, sizeof(text)) <= 0 || !(ids = strstr(text, "\nNSpid:")))
 		return;
 	asker_is_counted = strstr(text, "\nState:\tR") != NULL;
-	for (ids += strlen("\nNSpid:"); *ids && *ids != '\n'; ids++)
+	for (ids += strlen("\nNSpid:"); *ids && *ids != '\n'; ids++) {
+		numbers += *ids == '\t';
 		last = *ids == '\t' ? 0 : last * 10 + (uint64_t)(*ids - '0');
-	if (last > v->last_pid && last < INT32_MAX)
+	}
+	if (numbers > 1 && last > v->last_pid && last < INT32_MAX)
 		v->last_pid = (uint32_t)last;
 }
 

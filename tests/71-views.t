@@ -93,6 +93,17 @@ is "stat: and uptime's idle time is its idle time" "$(printf '%s\n' "$out" | awk
 # The kernel counts tasks by some states only: one that waits for a page at that moment is missing.
 loadavg_counts() { "$VRUN" --root "$R" -- cat /proc/loadavg | grep -Eq ' [12]/2 [0-9]'; }
 ok "loadavg: running and all are the guest's" wait_for 5 loadavg_counts
+# Its last process: not one of the host's that looked in by /proc/PID/root.
+"$VRUN" -q --root "$R" -- sh -c 'echo >/root/up; while [ ! -e /root/go ]; do usleep 20000; done
+	usleep 200000; exec cat /proc/loadavg' >"$tmp/last" &
+wait_for 10 test -e "$R/root/up"
+read -r init _ </proc/$!/task/$!/children
+asked=$(cat "/proc/$init/root/proc/loadavg")
+echo >"$R/root/go"
+wait $!
+rm "$R/root/up" "$R/root/go"
+like "(control) the host may look" "$asked" ' [0-9]+/[0-9]+ [0-9]+ *$'
+between "loadavg: the last process is the guest's, whoever looked before" "$(awk '{ print $5 }' "$tmp/last")" 1 "$((init - 1))"
 # A sample each 5 s: 2 of 2 tasks make 0.16, 0.31, 0.46 ...  How many samples a
 # sleep meets depends on the machine; each alone is the unit test's.
 guest -- sh -c 'view spend 1 60 >/dev/null & view spend 1 60 >/dev/null &
