@@ -33,6 +33,7 @@
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <linux/bpf.h>
 #include <linux/btf.h>
 
@@ -760,18 +761,60 @@ static bool find_set(struct set *s, int parent_fd)
 	return found;
 }
 
-/* Guests that start at once on a host without any would each make a set of their own, and Linux has room for 64 of
- * them: one makes it, the others wait the few milliseconds. A file that only root can open for writing, so nobody else
- * can hold the lock. */
-static int lock_sets(int parent_fd)
+/* Two locks on a file that only root can open for writing, so that nobody else can hold them. */
+enum {
+	/* Guests that start at once on a host without any would each make a set of their own, and Linux has room for
+	 * 64 of them: one makes it, the others wait the few milliseconds. */
+	LOCK_PROGRAMS,
+	/* Whose an address is, and on which device, is looked at and changed in several steps: a dead guest's must not
+	 * be taken away when the next one has just found it there. */
+	LOCK_ADDRESSES,
+};
+enum { LOCK_WAIT_MS = 10000 };          /* somebody was stopped in there */
+
+/* To be closed; -1 and errno if it can't be had. The lock is the open file's (OFD), and goes with its last holder. */
+static int lock_host(int parent_fd, int which)
 {
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
+	const struct timespec pause = { .tv_nsec = 1000000 };
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = which, .l_len = 1 };
 	int fd = openat(parent_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
 
-	if (fd < 0 || fcntl(fd, F_OFD_SETLKW, &lock) < 0)
+	for (int ms = 0; fd >= 0 && fcntl(fd, F_OFD_SETLK, &lock) < 0; ms++) {
+		if (ms == LOCK_WAIT_MS || (errno != EAGAIN && errno != EACCES)) {
+			close(fd);
+			errno = ETIMEDOUT;
+			return -1;
+		}
+		nanosleep(&pause, NULL);
+	}
+	return fd;
+}
+
+static int lock_sets(int parent_fd)
+{
+	int fd = lock_host(parent_fd, LOCK_PROGRAMS);
+
+	if (fd < 0)
 		die_sys("--ip: lock cgroup.procs in the directory of the guests' cgroups");
 	return fd;
 }
+
+/* Held once, be it asked for again on the way: what fails with it undoes with it. */
+static int address_lock_fd = -1;
+
+/* Whoever removes goes on without it rather than not at all. */
+static void lock_addresses(int dir_fd)
+{
+	_cleanup_fd_ int parent_fd = -1;
+
+	if (address_lock_fd >= 0)
+		return;
+	parent_fd = openat(dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (parent_fd >= 0)
+		address_lock_fd = lock_host(parent_fd, LOCK_ADDRESSES);
+}
+
+static void unlock_addresses(void) { close_fd(&address_lock_fd); }
 
 static void tell_set(const struct set *s, int parent_fd, uint32_t xid)
 {
@@ -1249,6 +1292,7 @@ static void configure(const struct set *s, struct net_config *c, const struct ne
 	add_loopback6(c);
 	each_prefix(c, s->map_fd[NET_MAP_GUESTS], set_prefix);
 	each_device(c, before, add_device);
+	unlock_addresses();             /* others don't wait for neighbours to answer */
 	each_device(c, before, settle_device);
 	if (c->flags != flags)
 		write_config(s, c);
@@ -1259,7 +1303,7 @@ static void configuration(const struct set *s, struct net_config *c, const struc
 	fill_config(c, p, xid, guest);
 	c->netns = s->netns;
 	c->layout = NET_LAYOUT;
-	plan_devices(s, &p->net, c);
+	plan_devices(s, &p->net, c);    /* with the lock that configure() lets go of */
 }
 
 static bool has_v6(const struct net *n)
@@ -1308,6 +1352,9 @@ void net_apply(const struct plan *p, const struct cgroup *cg, struct net_state *
 		die_sys("--ip: open the directory of the guests' cgroups");
 	refuse_net_cls();
 	lock_fd = share_set(&s, parent_fd, has_v6(&p->net));
+	lock_addresses(cg->dir_fd);
+	if (address_lock_fd < 0)
+		die_sys("--ip: lock cgroup.procs in the directory of the guests' cgroups");
 	configuration(&s, &c, p, cg->xid, cg->id);
 	st->lookup_link_fd = lookup_link(&s);
 	/* `create` is the first of them and goes last: by it others find the set, which is complete then. */
@@ -1328,10 +1375,11 @@ void net_apply(const struct plan *p, const struct cgroup *cg, struct net_state *
 }
 
 /* A device keeps an address that another guest has taken over. */
-static void clean_up(const struct set *s, const struct net_config *c)
+static void clean_up(const struct set *s, const struct net_config *c, int dir_fd)
 {
 	struct net_config other, mine = *c;
 
+	lock_addresses(dir_fd);
 	for (size_t i = 0; i < c->n_v4 + c->n_v6; i++) {
 		int family = i < c->n_v4 ? AF_INET : AF_INET6;
 		size_t slot = i < c->n_v4 ? i : i - c->n_v4;
@@ -1343,9 +1391,10 @@ static void clean_up(const struct set *s, const struct net_config *c)
 	each_device(&mine, NULL, remove_device);
 	remove_loopback6(c);
 	each_prefix(c, s->map_fd[NET_MAP_GUESTS], clear_prefix);
+	unlock_addresses();
 }
 
-void net_undo(struct net_state *st)
+void net_undo(struct net_state *st, const struct cgroup *cg)
 {
 	struct net_config c;
 	struct set s;
@@ -1354,7 +1403,7 @@ void net_undo(struct net_state *st)
 	s.map_fd[NET_MAP_CONFIG] = st->config_fd;
 	s.map_fd[NET_MAP_GUESTS] = st->guests_fd;
 	if (!st->joined && st->config_fd >= 0 && map_lookup(st->config_fd, &st->guest, &c) == 0 && (c.flags & NET_READY))
-		clean_up(&s, &c);
+		clean_up(&s, &c, cg->dir_fd);
 	close_fd(&st->lookup_link_fd);
 	close_fd(&st->guests_fd);
 	close_fd(&st->config_fd);
@@ -1499,7 +1548,7 @@ void net_sweep(int dir_fd)
 	if (guest_config(dir_fd, true, &s, &c)) {
 		there_fd = c.netns == s.netns ? -1 : find_netns(c.netns);
 		if (c.netns == s.netns || (there_fd >= 0 && setns(there_fd, CLONE_NEWNET) == 0))
-			clean_up(&s, &c);
+			clean_up(&s, &c, dir_fd);
 		if (there_fd >= 0 && setns(s.netns_fd, CLONE_NEWNET) < 0)
 			die_sys("return to this network namespace");
 	}
@@ -1539,7 +1588,7 @@ static size_t possible_cpus(void)
 }
 
 /* What net_update has begun: what --set's undoing needs. */
-static struct net_change { bool begun; struct set s; struct net_config old, new; } change;
+static struct net_change { bool begun; int dir_fd; struct set s; struct net_config old, new; } change;
 
 static void add_again(const struct netdev_address *a)
 {
@@ -1553,6 +1602,7 @@ void net_update_undo(void)
 
 	if (!change.begun)
 		return;
+	lock_addresses(change.dir_fd);
 	each_device(&change.new, &change.old, remove_device);
 	if (!(change.old.flags & NET_LOOPBACK6))
 		remove_loopback6(&change.new);
@@ -1560,6 +1610,7 @@ void net_update_undo(void)
 	map_update(s->map_fd[NET_MAP_CONFIG], &change.old.guest, &change.old);
 	each_device(&change.old, &change.new, add_again);
 	each_prefix(&change.old, s->map_fd[NET_MAP_GUESTS], set_prefix);
+	unlock_addresses();
 }
 
 /* The list that was given replaces the one that is; the other stays. One write: no packet sees half of it. Devices lose
@@ -1575,6 +1626,9 @@ void net_update(const struct plan *p, const struct cgroup *cg)
 		die("--set %s --ip-later: only with --ip: it is about those addresses", cg->name);
 	if (p->net.given && p->net.mode != IP_LIST)
 		die("--set %s --ip: none and host can't be changed to in a running guest", cg->name);
+	lock_addresses(cg->dir_fd);
+	if (address_lock_fd < 0)
+		die_sys("--set %s --ip: lock cgroup.procs in the directory of the guests' cgroups", cg->name);
 	configuration(s, new, p, cg->xid, old->guest);
 	if (!p->net.given) {
 		memcpy(new->v4, old->v4, sizeof(old->v4));
@@ -1593,6 +1647,7 @@ void net_update(const struct plan *p, const struct cgroup *cg)
 		if (netprog_hook[h].v6_only && (new->flags & NET_V6) && !attached(s, (enum net_hook)h, cg->dir_fd))
 			attach(s, (enum net_hook)h, cg->dir_fd);
 	change.begun = true;
+	change.dir_fd = cg->dir_fd;
 	each_device(old, new, remove_device);
 	each_prefix(old, s->map_fd[NET_MAP_GUESTS], clear_prefix);
 	configure(s, new, old);

@@ -389,7 +389,7 @@ void supervise_undo(struct supervisor *s)
 	if (s->helped && s->own_addresses)
 		supervise_helper(s, "netdown", true);
 	cgroup_outlast_set(&s->cg);
-	net_undo(&s->net);
+	net_undo(&s->net, &s->cg);
 	cgroup_undo(&s->cg);
 	remove_pid_file(s);
 }

@@ -524,7 +524,7 @@ bool net_device_is_taken(const struct plan *p); /* an ADDR@DEV is there already:
 void net_apply(const struct plan *p, const struct cgroup *cg, struct net_state *st);
 void net_apply_own(const struct plan *p, uint32_t id_base);     /* builder, in the guest's own netns (--ip none): lo up, sysctls */
 void net_apply_scope(const struct plan *p);     /* guest init: Landlock scope for abstract UNIX sockets, when the netns is the host's */
-void net_undo(struct net_state *st);
+void net_undo(struct net_state *st, const struct cgroup *cg);
 /* Supervisor: the broker's part of a running guest's network, for a guest that joins it. */
 void net_join(const struct cgroup *cg, struct net_state *st);
 /* Broker: an ICMP socket gets the guest's first address, the list being what it is now. */
