@@ -698,12 +698,16 @@ static uint32_t start_message(struct run *r)
 
 static void abort_on_signal(struct run *r)
 {
+	struct pollfd pipe = { .fd = r->error_fd[0], .events = POLLIN };
 	struct signalfd_siginfo si;
 
 	if (read(r->sup->signal_fd, &si, sizeof(si)) != sizeof(si))
 		return;
 	if (si.ssi_signo != SIGCHLD)
 		sigaddset(&r->sup->early, (int)si.ssi_signo);
+	/* COMMAND runs by now, and who sent this may have seen it: then it is COMMAND's. */
+	if (poll(&pipe, 1, 0) > 0)
+		return;
 	if (si.ssi_signo == SIGTERM || si.ssi_signo == SIGINT || si.ssi_signo == SIGHUP || si.ssi_signo == SIGQUIT) {
 		util_undo = NULL;
 		supervise_undo(r->sup);
