@@ -367,7 +367,8 @@ static void probe_tick(struct tty *t)
 	if (now_ms() < t->probe_at_ms)
 		return;
 	t->probe_at_ms = 0;
-	if (!may_probe(t) || poll(&unread, 1, 0) <= 0)
+	/* A terminal that has gone is readable for ever: tty_poll's loop hears of it, and lets go of it. */
+	if (!may_probe(t) || poll(&unread, 1, 0) <= 0 || unread.revents & POLLHUP)
 		return;
 	/* In the background the line is the shell's; look again when it may have read it. */
 	if (in_foreground(t))
