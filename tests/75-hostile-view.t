@@ -156,11 +156,11 @@ while [ $i -lt $stops ]; do
 	readers=$(readers)
 	# shellcheck disable=SC2086
 	kill -KILL $readers
-	wait_for 5 no_readers || stuck=$((stuck + 1))
+	wait_for 30 no_readers || stuck=$((stuck + 1))
 	kill -KILL "$supervisor"
 	wait "$guest" 2>/dev/null
-	wait_for 5 no_readers || stuck=$((stuck + 100))
-	wait_for 5 gone || stuck=$((stuck + 10000))
+	wait_for 30 no_readers || stuck=$((stuck + 100))
+	wait_for 30 gone || stuck=$((stuck + 10000))
 done
 is "20 readers of a stopped supervisor, $stops times: all can be killed, and the guest ends with it" "$stuck" 0
 i=0
@@ -173,7 +173,7 @@ while [ $i -lt $stops ]; do
 	readers=$(readers)
 	kill -KILL "$(cat "$tmp/pid")"
 	wait "$guest" 2>/dev/null
-	wait_for 5 no_readers && wait_for 5 gone || stuck=$((stuck + 1))
+	wait_for 30 no_readers && wait_for 30 gone || stuck=$((stuck + 1))
 done
 is "20 readers of a supervisor that is killed, $stops times: nothing hangs, and the guest is gone" "$stuck" 0
 
