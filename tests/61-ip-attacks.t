@@ -175,6 +175,7 @@ wait $!
 for where in 10.1.2.4 10.1.2.3; do
 	recv=recv
 	[ $where = 10.1.2.4 ] || recv='recv-slow'
+	: >"$tmp/auto"          # or the last one's name is read: what follows empties it in its own time
 	guest --ip 10.1.2.3 -- net udp4 send 10.1.2.3:9 name $recv >"$tmp/auto" 2>&1 &
 	wait_for 10 grep -q 0.0.0.0: "$tmp/auto"
 	port=$(sed 's/.*0.0.0.0:\([0-9]*\).*/\1/' "$tmp/auto")
