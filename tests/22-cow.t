@@ -50,10 +50,11 @@ not_ok "what was removed isn't" vrun --cow "$C" -- test -e /d/f
 is "on disk its owners are 0 and up" "$(stat -c %u "$C/upper/kept")" 1000
 is "... for --userns no the same" "$(vrun --cow "$C" --userns no -- stat -c %u /kept)" 1000
 is "DIR holds upper and work and nothing else" "$(ls "$C" | tr '\n' ' ')" "upper work "
-vrun --cow "$C" -- sh -c 'echo started >/started; sleep 3' &
+vrun --name "cow$$" --cow "$C" -- sh -c 'echo started >/started; sleep 1000' &
 wait_for 10 test -e "$C/upper/started"
 run vrun --cow "$C" -- true
 like "in use by another guest: an error of its own" "$status $err" '^125 vrun: --cow .*in use'
+"$VRUN" -q --kill "cow$$"
 wait $!
 exits "... and free again afterwards" 0 vrun --cow "$C" -- true
 cp -a "$R" "$tmp/r2"

@@ -203,8 +203,8 @@ ok "--help works for him, as himself" env LD_PRELOAD=/x TZ=/etc/shadow "$tmp/set
 mkfifo "$tmp/setuid/fifo" && chmod 666 "$tmp/setuid/fifo"
 "$tmp/setuid/rights" as 65534 "$tmp/setuid/vrun" --args-file "$tmp/setuid/fifo" -- true 2>"$tmp/blocked" &
 pid=$!
-wait_for 5 grep -q '^vrun' "/proc/$pid/comm"
-sleep 0.2
+# Not before it has come so far.
+wait_for 5 grep -q '^CapEff:.*0000000000000000$' "/proc/$pid/status"
 is "while it reads what he wrote it is he, wholly and for good" \
 	"$(awk '/^(Uid|CapPrm|CapEff)/ { $1 = ""; printf "%s", $0 }' "/proc/$pid/status")" " 65534 65534 65534 65534 $zero $zero"
 ok "(what is his he may look into)" as_user "$R/bin/busybox" head -c 1 /proc/self/environ

@@ -54,7 +54,7 @@ done
 # A guest that never lets the broker go. userfaultfd is refused by default, so it is allowed here.
 stalling="--userns no --seccomp none --cap-add SYS_PTRACE"
 # shellcheck disable=SC2086
-"$VRUN" -q --name stalls --root "$R" $stalling -- sh -c 'broker stall & sleep 1; timeout 1 broker name x || echo also; sleep 60' >"$tmp/out" &
+"$VRUN" -q --name stalls --root "$R" $stalling -- sh -c 'broker stall & while timeout 1 broker name x; do :; done; echo also; sleep 1000' >"$tmp/out" &
 pid=$!
 if wait_for 5 grep -q . "$tmp/out" && grep -q '^stalled$' "$tmp/out"; then
 	wait_for 5 grep -q also "$tmp/out"

@@ -68,7 +68,9 @@ while [ $i -lt 200 ]; do
 	i=$((i + 1))
 done
 n=1
-for t in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+t=0
+while [ $t -lt 200 ]; do
+	t=$((t + 1))
 	n=$(grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null | wc -l)
 	left=$(ps -o comm | grep -c sleep)
 	[ "$n" -gt 0 ] || [ "$left" -gt 0 ] || break
@@ -80,8 +82,9 @@ chmod 755 "$R/bin/forks"
 for share in "" "--share pid --userns no"; do
 	# shellcheck disable=SC2086
 	run "$VRUN" --root "$R" $share -- sh -c '
-		i=0; while [ $i -lt 200 ]; do (sleep 0.01 &); i=$((i + 1)); done
-		sleep 0.5; exit 6'
+		i=0; while [ $i -lt 200 ]; do (sleep 0.0123 &); i=$((i + 1)); done
+		i=0; while [ $i -lt 200 ] && cat /proc/[0-9]*/cmdline 2>/dev/null | tr "\0" "\n" | grep -qx 0.0123; do i=$((i + 1)); sleep 0.1; done
+		sleep 0.1; exit 6'
 	is "200 orphans are reaped ($share)" "$status $err" "6 "
 done
 run "$VRUN" --root "$R" -- forks
@@ -137,8 +140,8 @@ if [ -n "$stopped" ]; then
 	sleep 0.4
 	is "the command does nothing meanwhile" "$(wc -l <"$tmp/out")" "$before"
 	kill -CONT $pid
-	sleep 0.4
-	[ "$(wc -l <"$tmp/out")" -gt "$before" ] && pass "CONT continues both" || fail "CONT continues both"
+	grown() { [ "$(wc -l <"$tmp/out")" -gt "$before" ]; }
+	ok "CONT continues both" wait_for 5 grown
 	kill -TERM $pid
 	wait $pid
 	is "TERM ends it" $? 143
@@ -184,7 +187,7 @@ done
 cp "$R/bin/busybox" "$tmp/sleep"
 "$tmp/sleep" 1000 &
 control=$!
-sleep 0.2
+wait_for 5 sh -c "readlink /proc/$control/exe | grep -q '/sleep$'"
 chmod 777 "/proc/$control/exe" 2>/dev/null
 is "control: the exe of an ordinary process is a way to the file" "$(stat -c %a "$tmp/sleep")" 777
 kill -KILL $control

@@ -1,6 +1,5 @@
 #!/bin/sh
 # Limits hold, in the guest and there alone; whatever hierarchy has the controller.
-# limit: 120
 # lane: alone
 . "$(dirname "$0")/lib.sh"
 need root cgroup2

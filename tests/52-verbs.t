@@ -1,6 +1,5 @@
 #!/bin/sh
 # The verbs on running guests.
-# limit: 150
 . "$(dirname "$0")/lib.sh"
 need root cgroup2
 mktmp
@@ -68,16 +67,16 @@ is "nothing in it runs then" "$(wc -c <"$tmp/out.beat$$")" "$size"
 like "--status says so" "$("$VRUN" --status "beat$$")" 'state +paused'
 exits "--enter doesn't wait for it" 125 v --enter "beat$$" -- true
 ok "--resume" v --resume "beat$$"
-sleep 0.4
-isnt "it goes on" "$(wc -c <"$tmp/out.beat$$")" "$size"
+beats() { [ "$(wc -c <"$tmp/out.beat$$")" -gt "$size" ]; }
+ok "it goes on" wait_for 5 beats
 v --pause "beat$$"
 ok "--kill ends a paused guest" v --kill "beat$$"
 exits "it is gone" 3 is_there "beat$$"
 
 # --- signals, stop, wait -----------------------------------------------------
 
-begin "sig$$" -- sh -c 'trap "echo usr1" USR1; trap "echo term; exit 5" TERM; while :; do sleep 0.05; done'
-sleep 0.3
+begin "sig$$" -- sh -c 'trap "echo usr1" USR1; trap "echo term; exit 5" TERM; echo up; while :; do sleep 0.05; done'
+wait_for 5 grep -q up "$tmp/out.sig$$"
 ok "--kill --signal sends the command a signal" v --kill "sig$$" --signal USR1
 got_usr1() { grep -q usr1 "$tmp/out.sig$$"; }
 ok "and only that" wait_for 3 got_usr1
@@ -95,9 +94,15 @@ begin "paused$$" -- sleep 600
 v --pause "paused$$"
 ok "--stop ends a paused guest" v --stop "paused$$"
 begin "late$$" -- sleep 600
-"$VRUN" -q --enter "late$$" -- sleep 600 >"$tmp/late" 2>&1 &
+"$VRUN" -q --enter "late$$" -- sleep 6001 >"$tmp/late" 2>&1 &
 entering=$!
-sleep 0.5
+entered() {
+	for _f in /proc/[0-9]*/cmdline; do
+		[ "$(tr '\0' ' ' <"$_f")" != "sleep 6001 " ] || return 0
+	done
+	return 1
+}
+wait_for 5 entered
 v --kill "late$$"
 wait $entering
 is "whoever is inside a guest that ends gets 125" $? 125
@@ -127,6 +132,9 @@ if tool=$(command -v setsid); then
 	"$tool" "$VRUN" -q --root "$R" -- sh -c 'echo up; kill -STOP $$; exit 7' >"$tmp/out" </dev/null &
 	pid=$!
 	wait_for 10 grep -q up "$tmp/out"
+	read -r init _ </proc/$pid/task/$pid/children
+	read -r command _ <"/proc/$init/task/$init/children"
+	wait_for 10 grep -q '^State:.T' "/proc/$command/status"
 	sleep 0.5
 	unlike "a command that stops itself doesn't stop a supervisor that has no terminal" \
 		"$(grep '^State' /proc/"$pid"/status)" 'T'

@@ -1,6 +1,5 @@
 #!/bin/sh
 # --enter: one more command in a running guest.
-# limit: 150
 . "$(dirname "$0")/lib.sh"
 need root cgroup2
 mktmp
@@ -57,9 +56,9 @@ kill -KILL $entering
 wait $entering 2>/dev/null
 sleep 0.2
 ok "so does a command whose entering vrun was killed" entered 4322
-"$VRUN" -q --enter "web$$" -- sh -c 'trap "exit 9" USR1; while :; do sleep 0.05; done' &
+"$VRUN" -q --enter "web$$" -- sh -c 'trap "exit 9" USR1; echo up; while :; do sleep 0.05; done' >"$tmp/up" &
 entering=$!
-sleep 0.5
+wait_for 5 grep -q up "$tmp/up"
 kill -USR1 $entering
 wait $entering
 is "signals go to the command" $? 9

@@ -2,7 +2,6 @@
 # kill -9 in the middle of each verb, of the verb or of the guest's supervisor: the next command finds a clean host,
 # a guest that can be used or none, and nothing half-done that isn't seen. By default at a few system calls of each, at
 # others in each run; with VRUN_LONG=1 at every one.
-# limit: 120
 HOST_ADDRS="10.1.2.3/24 10.1.2.4/24 2001:db8::3/64"
 export HOST_ADDRS
 . "$(dirname "$0")/lib.sh"

@@ -1,5 +1,4 @@
 # Several guests and the host serve the same ports at once, each on its own addresses.
-# limit: 300
 HOST_ADDRS="10.1.2.1/24 10.1.2.3/24 10.1.2.4/24 10.1.2.5/24 10.1.2.6/24 2001:db8::1/64 2001:db8::3/64 2001:db8::4/64 2001:db8::5/64 2001:db8::6/64"
 export HOST_ADDRS
 . "$(dirname "$0")/lib.sh"

@@ -1,5 +1,4 @@
 # What people run, in two guests and on the host at once, all on wildcards: each client gets its own server.
-# limit: 300
 # second-kernel: no
 HOST_ADDRS="10.1.2.1/24 10.1.2.3/24 10.1.2.4/24 10.1.2.5/24 10.1.2.6/24 2001:db8::1/64 2001:db8::3/64 2001:db8::4/64 2001:db8::5/64 2001:db8::6/64"
 export HOST_ADDRS

@@ -1,5 +1,4 @@
 # CPython's test_socket in a guest with IPv4, IPv6 and a loopback, test by test against the same outside.
-# limit: 300
 # second-kernel: no
 HOST_ADDRS="10.1.2.1/24 10.1.2.3/24 2001:db8::1/64 2001:db8::3/64"
 export HOST_ADDRS

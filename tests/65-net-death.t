@@ -1,7 +1,6 @@
 # Whoever of supervisor, broker, guest init and guard is killed, in whatever order: no process of the guest ever uses
 # another address than the guest's, also not between that and its own death; and the next vrun command leaves nothing
 # of the guest, in the kernel's tables neither. VRUN_LONG=1: 200 times and more.
-# limit: 300
 HOST_ADDRS="10.1.2.3/24 10.1.2.4/24 10.1.2.5/24 2001:db8::3/64 2001:db8::4/64 2001:db8::5/64"
 export HOST_ADDRS
 . "$(dirname "$0")/lib.sh"

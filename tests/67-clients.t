@@ -1,5 +1,4 @@
 # What people run as clients, from guests, towards another machine: it sees the guest's address.
-# limit: 300
 # second-kernel: no
 HOST_ADDRS="10.1.2.1/24 10.1.2.3/24 10.1.2.5/24 2001:db8::1/64 2001:db8::3/64 2001:db8::5/64"
 export HOST_ADDRS

@@ -1,5 +1,4 @@
 # What tools and runtimes make of a guest with 64 MiB and one CPU, and of its addresses: tables for the log.
-# limit: 300
 # second-kernel: no
 HOST_ADDRS="10.1.2.1/24 10.1.2.3/24 10.1.2.5/24 2001:db8::1/64 2001:db8::3/64 2001:db8::5/64"
 export HOST_ADDRS

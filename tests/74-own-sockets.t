@@ -1,6 +1,5 @@
 #!/bin/sh
 # --hide net with --ip ADDR: /proc/net and what reads it show the guest's sockets of the host's stack, and no other.
-# limit: 120
 . "$(dirname "$0")/lib.sh"
 need root cgroup2 net bpf kernel:fuse
 HOST_ADDRS="10.78.0.5/24 10.78.0.6/24 10.78.0.7/24 2001:db8::5/64 2001:db8::6/64"

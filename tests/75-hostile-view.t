@@ -1,7 +1,7 @@
 #!/bin/sh
 # A guest against its broker and its supervisor: it harms itself. Another guest and the host get their answers.
 # VRUN_LONG=1: 10,000 calls at once, more rounds, a minute of readers.
-# limit: 400
+# limit: 600
 . "$(dirname "$0")/lib.sh"
 need root cgroup2 net bpf tool:nsenter
 [ -c /dev/fuse ] || { skip "needs /dev/fuse"; exit 0; }

@@ -164,7 +164,8 @@ unlike() {
 }
 
 wait_for() {
-	_deadline=$(($(date +%s) + $1))
+	# Four times what a quiet machine may need: only a failure takes that long.
+	_deadline=$(($(date +%s) + 4 * $1))
 	shift
 	while ! "$@" >/dev/null 2>&1; do
 		[ "$(date +%s)" -le "$_deadline" ] || return 1

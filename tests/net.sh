@@ -42,7 +42,7 @@ says() {
 host() {
 	_says=$1 _want=$2
 	shift 2
-	run "$net" "$@"
+	run env NET_SOON=15000 "$net" "$@"
 	is "(outside: $_says)" "${out% }" "$_want"
 }
 

@@ -8,7 +8,8 @@
  *   set freebind|transparent|noport|reuseport|reuseaddr|broadcast|hdrincl|mark|addrform|device NAME
  *   join GROUP IFADDR  header SRC DST [PROTO]  echo DST  abstract NAME|abstract-listen NAME  newaddr A
  *   thread-bind A:P        by a thread with descriptors of its own, of a UDP socket with the same number; its name
- *   accept                 who came, or "none" after two seconds
+ *   recv-soon accept accept-soon    who came, or "none" after 15 seconds; where nobody must, after one ($NET_SOON ms)
+ *   touch FILE  until FILE makes it; waits until it is there
  *   ask A:P                what a server there says; "tcp" or "udp" before it
  *   serve TAG SECONDS SPEC...   SPEC: tcp4:A:P ...; answers "TAG SPEC local peer"; prints "SPEC ok|ERRNO name"
  *   uring-bind A:P         by io_uring
@@ -342,6 +343,14 @@ static int readable(int f, int ms)
 	return poll(&p, 1, ms) == 1;
 }
 
+/* For what must not come; where it must, NET_SOON in the environment says how long that may take. */
+static int soon_ms(void)
+{
+	const char *ms = getenv("NET_SOON");
+
+	return ms ? atoi(ms) : 1000;
+}
+
 static void do_recv(int wait_ms)
 {
 	char buf[256];
@@ -360,13 +369,13 @@ static void do_recv(int wait_ms)
 		say(text(&from));
 }
 
-static void do_accept(void)
+static void do_accept(int wait_ms)
 {
 	struct sockaddr_in6 from = { 0 };
 	socklen_t n = sizeof(from);
 	int c;
 
-	if (!readable(fd, 2000)) {
+	if (!readable(fd, wait_ms)) {
 		say("none");
 		return;
 	}
@@ -840,11 +849,20 @@ static void run_more(char **a, int *i, int n)
 	} else if (!strcmp(op, "echo")) {
 		send_icmp(NULL, ARG, IPPROTO_ICMP);
 	} else if (!strcmp(op, "recv")) {
-		do_recv(1000);
-	} else if (!strcmp(op, "recv-slow")) {
 		do_recv(15000);
+	} else if (!strcmp(op, "recv-soon")) {
+		do_recv(soon_ms());
 	} else if (!strcmp(op, "accept")) {
-		do_accept();
+		do_accept(15000);
+	} else if (!strcmp(op, "accept-soon")) {
+		do_accept(soon_ms());
+	} else if (!strcmp(op, "touch")) {
+		close(open(ARG, O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+	} else if (!strcmp(op, "until")) {
+		const char *file = ARG;
+
+		while (access(file, F_OK))
+			poll(NULL, 0, 20);
 	} else if (!strcmp(op, "abstract")) {
 		abstract(ARG, 0);
 	} else if (!strcmp(op, "abstract-listen")) {
