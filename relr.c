@@ -48,9 +48,8 @@ __attribute__((optimize("no-stack-protector"))) void relr_apply(void)
 			*where++ += base;
 			continue;
 		}
-		for (unsigned bit = 1; bit < 64; bit++)
-			if (*entry >> bit & 1)
-				where[bit - 1] += base;
+		for (uint64_t bits = *entry >> 1; bits; bits &= bits - 1)
+			where[__builtin_ctzll(bits)] += base;
 		where += 63;
 	}
 }

@@ -534,7 +534,7 @@ static _Noreturn void one_listener_only(const struct plan *p)
 
 int seccomp_apply(const struct plan *p)
 {
-	struct sock_filter insns[INSNS_MAX];
+	static struct sock_filter insns[INSNS_MAX];     /* on the stack the probes would touch each of its pages */
 	unsigned flags = SECCOMP_FILTER_FLAG_SPEC_ALLOW;
 	bool notifies;
 	size_t n = seccomp_compile(p, insns, INSNS_MAX, &notifies);
