@@ -30,6 +30,7 @@
 #include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 
 static const char supervisor_leaf[] = "vrun-supervisor";
 
@@ -375,13 +376,26 @@ static bool wants_controller(const struct plan *p, const char *name)
 	return name[0] == 'm' && p->procvirt.virt & VIRT_MEM;
 }
 
-/* Gives a directory's children a controller, from the root down. */
-static int enable_below(int tree_fd, const char *path, const char *controller)
+/* A cgroup with processes can't give its children controllers (no internal processes, cgroups(7)). Of those that can be
+ * threaded (pids, cpu, cpuset) the kernel takes the order all the same, and then lets nothing be born below. The root,
+ * which alone has no type, may. */
+static bool has_processes(int fd)
 {
-	char part[512], word[24], text[256];
+	char text[32];
+
+	if (faccessat(fd, "cgroup.type", F_OK, 0) || read_at(fd, "cgroup.procs", text, sizeof(text)) == 0)
+		return false;
+	errno = EBUSY;
+	return true;
+}
+
+/* Gives a directory's children a controller, from the root down. -1: part is the path of the one in the way. */
+static int enable_below(int tree_fd, const char *path, const char *controller, char part[512])
+{
+	char word[24], text[256];
 
 	snprintf(word, sizeof(word), "+%s", controller);
-	snprintf(part, sizeof(part), "%s", path);
+	snprintf(part, 512, "%s", path);
 	for (char *p = part; ; p++) {
 		if (*p != '/' && *p)
 			continue;
@@ -395,12 +409,33 @@ static int enable_below(int tree_fd, const char *path, const char *controller)
 		/* a write costs a walk over all children even if nothing changes */
 		if (read_at(fd, "cgroup.subtree_control", text, sizeof(text)) < 0)
 			return -1;
-		if (!has_word(text, controller) && write_at(fd, "cgroup.subtree_control", word))
+		if (!has_word(text, controller) && (has_processes(fd) || write_at(fd, "cgroup.subtree_control", word)))
 			return -1;
 		*p = c;
 		if (!c || (p[0] == '/' && !p[1]))
 			return 0;
 	}
+}
+
+/* A unit of systemd's: at its next daemon-reload it takes the controllers away again that it has no use for, and the
+ * limits with them (252). What it has delegated (Delegate=yes) it marks, since 236, and leaves alone. */
+static bool is_systemds(int tree_fd, const char *path)
+{
+	static const char *const kinds[] = { ".service", ".scope", ".slice" };
+	const char *dot = strrchr(path, '.');
+	_cleanup_fd_ int fd = -1;
+	bool unit = false;
+	char mark;
+
+	for (size_t i = 0; dot && i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		unit |= strcmp(dot, kinds[i]) == 0;
+	if (!unit || access("/run/systemd/system", F_OK))       /* sd_booted(3) */
+		return false;
+	fd = hierarchy_below(tree_fd, path);
+	for (size_t i = 0; i < 2; i++)
+		if (fgetxattr(fd, i ? "user.delegate" : "trusted.delegate", &mark, 1) == 1 && mark == '1')
+			return false;
+	return true;
 }
 
 static bool has_v1(const struct cgroup *cg, const char *name)
@@ -466,8 +501,7 @@ static void add_v1(struct cgroup *cg, const struct controller *c, pid_t supervis
 	make_usable(cg, i);
 }
 
-/* A directory with processes can't give its children controllers (no internal processes, cgroups(7)). With
- * --cgroup self that process is us: into a leaf. Another's processes are not ours to move. */
+/* With --cgroup self the process in the way is us: into a leaf. Another's processes are not ours to move. */
 static void step_aside(struct cgroup *cg, const char *parent)
 {
 	_cleanup_fd_ int parent_fd = hierarchy_below(cg->tree_fd, parent);
@@ -509,19 +543,25 @@ void hierarchy_step_back(struct cgroup *cg)
 static void enable_controller(struct cgroup *cg, const struct controller *c, const char *parent, bool is_self,
 			      bool needed)
 {
-	if (enable_below(cg->tree_fd, parent, c->v2) == 0)
+	bool withheld = is_systemds(cg->tree_fd, parent);
+	char at[512];
+
+	if (!withheld && enable_below(cg->tree_fd, parent, c->v2, at) == 0)
 		return;
-	if (errno == EBUSY && is_self && !cg->moved) {
+	if (!withheld && errno == EBUSY && is_self && !cg->moved) {
 		step_aside(cg, parent);
-		if (enable_below(cg->tree_fd, parent, c->v2) == 0)
+		if (enable_below(cg->tree_fd, parent, c->v2, at) == 0)
 			return;
 	}
 	if (!needed)
 		return;
+	if (withheld)
+		die("%s: cgroup %s is systemd's, which would take the limit away again (give it Delegate=yes)", c->flag,
+		    parent);
 	if (errno == EBUSY)
-		die("%s: cgroup %s, which limits the guest, has other processes in it and so can't pass the %s "
-		    "controller on (systemd: Delegate=yes, and --cgroup self)", c->flag, parent, c->v2);
-	die_sys("%s: give the children of cgroup %s the %s controller", c->flag, parent, c->v2);
+		die("%s: cgroup %s has %sprocesses in it and so can't pass the %s controller on%s", c->flag, *at ? at : "/",
+		    is_self ? "other " : "", c->v2, is_self ? "" : " (--cgroup self)");
+	die_sys("%s: give the children of cgroup %s the %s controller", c->flag, *at ? at : "/", c->v2);
 }
 
 /* What the plan's limits need, in whichever hierarchy has it. */

@@ -200,9 +200,12 @@ if has memory; then
 	exits "a limit on the caller's cgroup holds on the guest" 137 in_limited "$VRUN" -q --root "$R" -- $hungry
 	exits "--memory can't lift it" 137 in_limited "$VRUN" -q --root "$R" --cgroup self --memory 500M -- $hungry
 	if grep -qw memory "$cg2/cgroup.controllers"; then
-		exits "--cgroup self with another process in it is an error" 125 \
-			in_limited sh -c '"$@"; exit $?' sh "$VRUN" -q --root "$R" --cgroup self --memory 16M -- true
-		like "which names it" "$err" '^vrun: --memory: cgroup /test-limited.* has other processes in it'
+		for limit in "--memory 16M" "--pids 9"; do
+			# shellcheck disable=SC2086
+			exits "--cgroup self $limit with another process in it is an error" 125 \
+				in_limited sh -c '"$@"; exit $?' sh "$VRUN" -q --root "$R" --cgroup self $limit -- true
+			like "which names it" "$err" "^vrun: ${limit% *}: cgroup /test-limited.* has other processes in it"
+		done
 		is "and leaves no directory" "$(find "$limited" -mindepth 1 -type d)" ""
 	fi
 	ok "what fits in runs" in_limited "$VRUN" -q --root "$R" -- true
