@@ -375,7 +375,7 @@ static void remove_guest(struct cgroup *cg)
 	unlinkat(cg->tree_fd, "vrun", AT_REMOVEDIR);    /* EBUSY while there are others */
 }
 
-void (*cgroup_dead)(int dir_fd);
+void (*cgroup_dead)(const struct cgroup *cg);
 
 /* Inode numbers of cgroups are never given out twice. */
 static bool is_named(int register_fd, uint32_t xid, int claim_fd)
@@ -414,8 +414,8 @@ static bool sweep_one(int tree_fd, int register_fd, uint32_t xid)
 		if (hierarchy_populated(cg.dir_fd))
 			note("guest %s: its supervisor was killed; what was left of it is removed",
 			     cg.name[0] ? cg.name : "that was about to start");
-		if (cgroup_dead && cg.dir_fd >= 0)
-			cgroup_dead(cg.dir_fd);
+		if (cgroup_dead)
+			cgroup_dead(&cg);
 		remove_guest(&cg);
 		cgroup_close(&cg);
 	}

@@ -1276,26 +1276,34 @@ static void remove_loopback6(const struct net_config *c)
 		netdev_remove(&a);
 }
 
-static void write_config(const struct set *s, const struct net_config *c)
+static const char kept_attr[] = "trusted.vrun.net.kept";
+
+/* A directory elsewhere than in /vrun somebody may remove before net_sweep() sees it, and the configuration with it:
+ * systemd does, in a unit whose processes were all killed. */
+static bool is_kept(const struct cgroup *cg) { return strncmp(cg->path, "/vrun/", 6) != 0; }
+
+static void write_config(const struct set *s, const struct cgroup *cg, const struct net_config *c)
 {
+	if (is_kept(cg) && fsetxattr(cg->claim_fd, kept_attr, c, sizeof(*c), 0) < 0)
+		die_sys("--ip: keep the guest's configuration in an attribute of cgroup /vrun/%u", cg->xid);
 	if (map_update(s->map_fd[NET_MAP_CONFIG], &c->guest, c) < 0)
 		die_sys("--ip: write the guest's configuration");
 }
 
 /* The configuration goes first, and whose the addresses are, so that what is put on devices is known even if we are
  * killed in between; then the addresses, then once more what became of them. */
-static void configure(const struct set *s, struct net_config *c, const struct net_config *before)
+static void configure(const struct set *s, const struct cgroup *cg, struct net_config *c, const struct net_config *before)
 {
 	uint32_t flags = c->flags;
 
-	write_config(s, c);
+	write_config(s, cg, c);
 	add_loopback6(c);
 	each_prefix(c, s->map_fd[NET_MAP_GUESTS], set_prefix);
 	each_device(c, before, add_device);
 	unlock_addresses();             /* others don't wait for neighbours to answer */
 	each_device(c, before, settle_device);
 	if (c->flags != flags)
-		write_config(s, c);
+		write_config(s, cg, c);
 }
 
 static void configuration(const struct set *s, struct net_config *c, const struct plan *p, uint32_t xid, uint64_t guest)
@@ -1369,7 +1377,7 @@ void net_apply(const struct plan *p, const struct cgroup *cg, struct net_state *
 	st->steer_fd = s.map_fd[NET_MAP_STEER];
 	st->marks_fd = s.map_fd[NET_MAP_MARKS];
 	st->guest = c.guest;
-	configure(&s, &c, NULL);
+	configure(&s, cg, &c, NULL);
 	s.map_fd[NET_MAP_GUESTS] = s.map_fd[NET_MAP_CONFIG] = s.map_fd[NET_MAP_STEER] = s.map_fd[NET_MAP_MARKS] = -1;
 	close_set(&s);
 }
@@ -1538,17 +1546,22 @@ static int find_netns(uint64_t inode)
 	return fd;
 }
 
+static bool kept_config(const struct cgroup *cg, struct net_config *c)
+{
+	return is_kept(cg) && fgetxattr(cg->claim_fd, kept_attr, c, sizeof(*c)) == sizeof(*c) && c->layout == NET_LAYOUT;
+}
+
 /* Whoever comes first sweeps, be it from another network namespace than the dead guest's. */
-void net_sweep(int dir_fd)
+void net_sweep(const struct cgroup *cg)
 {
 	_cleanup_fd_ int there_fd = -1;
 	struct net_config c;
 	struct set s;
 
-	if (guest_config(dir_fd, true, &s, &c)) {
+	if (guest_config(cg->dir_fd, true, &s, &c) || kept_config(cg, &c)) {
 		there_fd = c.netns == s.netns ? -1 : find_netns(c.netns);
 		if (c.netns == s.netns || (there_fd >= 0 && setns(there_fd, CLONE_NEWNET) == 0))
-			clean_up(&s, &c, dir_fd);
+			clean_up(&s, &c, cg->dir_fd);
 		if (there_fd >= 0 && setns(s.netns_fd, CLONE_NEWNET) < 0)
 			die_sys("return to this network namespace");
 	}
@@ -1588,7 +1601,7 @@ static size_t possible_cpus(void)
 }
 
 /* What net_update has begun: what --set's undoing needs. */
-static struct net_change { bool begun; int dir_fd; struct set s; struct net_config old, new; } change;
+static struct net_change { bool begun; const struct cgroup *cg; struct set s; struct net_config old, new; } change;
 
 static void add_again(const struct netdev_address *a)
 {
@@ -1602,12 +1615,14 @@ void net_update_undo(void)
 
 	if (!change.begun)
 		return;
-	lock_addresses(change.dir_fd);
+	lock_addresses(change.cg->dir_fd);
 	each_device(&change.new, &change.old, remove_device);
 	if (!(change.old.flags & NET_LOOPBACK6))
 		remove_loopback6(&change.new);
 	each_prefix(&change.new, s->map_fd[NET_MAP_GUESTS], clear_prefix);
 	map_update(s->map_fd[NET_MAP_CONFIG], &change.old.guest, &change.old);
+	if (is_kept(change.cg))
+		fsetxattr(change.cg->claim_fd, kept_attr, &change.old, sizeof(change.old), 0);
 	each_device(&change.old, &change.new, add_again);
 	each_prefix(&change.old, s->map_fd[NET_MAP_GUESTS], set_prefix);
 	unlock_addresses();
@@ -1647,10 +1662,10 @@ void net_update(const struct plan *p, const struct cgroup *cg)
 		if (netprog_hook[h].v6_only && (new->flags & NET_V6) && !attached(s, (enum net_hook)h, cg->dir_fd))
 			attach(s, (enum net_hook)h, cg->dir_fd);
 	change.begun = true;
-	change.dir_fd = cg->dir_fd;
+	change.cg = cg;
 	each_device(old, new, remove_device);
 	each_prefix(old, s->map_fd[NET_MAP_GUESTS], clear_prefix);
-	configure(s, new, old);
+	configure(s, cg, new, old);
 }
 
 bool net_counters(int dir_fd, struct net_counters *sum)

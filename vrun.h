@@ -424,7 +424,7 @@ struct cgroup {                         /* plain data: travels in the supervisor
 /* Removes what killed supervisors left, 4 to 12 us a guest: all of it at the begin of a verb, and by a supervisor whose
  * guest runs for more than a moment; a start looks at a few while it waits for the builder. */
 enum { SWEEP_AT_START = 64, SWEEP_ALL = INT32_MAX };
-extern void (*cgroup_dead)(int dir_fd);  /* what else a dead guest left; before its directory goes */
+extern void (*cgroup_dead)(const struct cgroup *cg);    /* what else a dead guest left; before its directory goes */
 void cgroup_sweep(unsigned at_most);
 void cgroup_claim(struct plan *p, struct cgroup *cg);   /* xid and name, atomically; directories; attributes */
 void cgroup_publish_addresses(const struct plan *p, struct cgroup *cg); /* --set --ip */
@@ -531,7 +531,7 @@ void net_join(const struct cgroup *cg, struct net_state *st);
 void net_bind_source(const struct net_state *st, int sock_fd, int family);
 /* Broker: what is sent to the addresses of a UDP socket that was just bound to `asked` goes to it. */
 void net_steer(const struct net_state *st, int sock_fd, const struct sockaddr *asked);
-void net_sweep(int dir_fd);             /* what a killed supervisor left on devices; before its cgroup directory goes */
+void net_sweep(const struct cgroup *cg);        /* what a killed supervisor left on devices; before its cgroup directory goes */
 void net_update(const struct plan *p, const struct cgroup *cg);         /* --set: the lists of a running guest */
 void net_update_undo(void);
 struct net_config;
