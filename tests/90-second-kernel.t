@@ -10,7 +10,7 @@ _remove_tree "$_scratch"
 cd "$top" || exit 1
 
 # Two machines, a core each: emulated, most of a test is one process at a time.
-# The second has the Debian root, for 85-debian.t.
+# The second has the Debian root, for 85-debian.t and 57-systemd.t.
 mkdir -p build/qemu2
 rm -f build/qemu/ready
 tests/qemu run tests/[267]*.t >build/qemu2/first.tap 2>&1 &
