@@ -296,6 +296,61 @@ int guestfs_sys(const struct build *b)
 	return fd;
 }
 
+/* What stands beside the CPUs in their directory. LIST: which of them are so; on the first three the
+ * guest's own is mounted. */
+static const struct { const char *name; enum { DIRECTORY, LIST, COPY } what; } cpu_table[] = {
+	{ "cpufreq", DIRECTORY }, { "vulnerabilities", DIRECTORY }, { "online", LIST }, { "possible", LIST },
+	{ "present", LIST }, { "offline", LIST }, { "isolated", LIST }, { "kernel_max", COPY }, { "modalias", COPY },
+};
+
+static void show_dir(int from_fd, const char *name, int to_fd)
+{
+	_cleanup_fd_ int tree = mnt_clone(from_fd, name, 0);
+
+	if (tree < 0 || mkdirat(to_fd, name, 0755) < 0 || mnt_attach(tree, to_fd, name) < 0)
+		die_sys("show /sys/devices/system/cpu/%s in the guest", name);
+}
+
+static void show_file(int from_fd, const char *name, int to_fd, bool copy)
+{
+	_cleanup_fd_ int fd = openat(to_fd, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0444);
+	char text[8192] = "\n";
+
+	if (fd < 0 || (copy && read_at(from_fd, name, text, sizeof(text)) < 0) || write_all(fd, text, strlen(text)) < 0)
+		die_sys("show /sys/devices/system/cpu/%s in the guest", name);
+}
+
+/* htop(1), busybox's nproc and others count the directories cpuN: those that the guest's tasks can't be on are left
+ * out. A directory of sysfs has no holes, so there is another one, with copies of the mounts. */
+static void narrow_cpus(const struct build *b, int sys_fd)
+{
+	static const struct mnt_opt opts[] = { { "mode", "755" }, { "size", "1m" }, { NULL, NULL } };
+	_cleanup_fd_ int from_fd = openat(sys_fd, "devices/system/cpu", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_fd_ int to_fd = -1;
+	char name[16];
+
+	if (!b->cpus || from_fd < 0)
+		return;
+	to_fd = mnt_new("tmpfs", opts, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	if (to_fd < 0 || mnt_attach(to_fd, from_fd, "") < 0)
+		die_sys("mount the guest's /sys/devices/system/cpu");
+	for (unsigned i = 0; i < VIEWS_CPU_WORDS * 64; i++) {
+		snprintf(name, sizeof(name), "cpu%u", i);
+		if (b->cpus[i / 64] >> i % 64 & 1 && faccessat(from_fd, name, F_OK, 0) == 0)
+			show_dir(from_fd, name, to_fd);
+	}
+	for (size_t i = 0; i < sizeof(cpu_table) / sizeof(cpu_table[0]); i++) {
+		if (faccessat(from_fd, cpu_table[i].name, F_OK, 0) < 0)
+			continue;
+		if (cpu_table[i].what == DIRECTORY)
+			show_dir(from_fd, cpu_table[i].name, to_fd);
+		else
+			show_file(from_fd, cpu_table[i].name, to_fd, cpu_table[i].what == COPY);
+	}
+	if (mnt_set(to_fd, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, false) < 0)
+		die_sys("make the guest's /sys/devices/system/cpu read-only");
+}
+
 void guestfs_cover_sys(const struct build *b, int sys_fd, int blank_fd)
 {
 	/* Firmware's tables and variables; power meters, fine enough to read keys by (CVE-2020-8694). */
@@ -303,6 +358,7 @@ void guestfs_cover_sys(const struct build *b, int sys_fd, int blank_fd)
 		{ "firmware", COVER }, { "devices/virtual/powercap", COVER },
 		/* /proc/interrupts, slabinfo and fs once more; a slab's files are root's alone */
 		{ "kernel/irq", HIDE }, { "kernel/slab", ROOT }, { "fs/ext4", HIDE }, { "fs/xfs", HIDE }, { "fs/btrfs", HIDE },
+		{ "devices/system/memory", HIDE },      /* its blocks: how much the host has */
 	};
 	unsigned attr = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 
@@ -312,6 +368,7 @@ void guestfs_cover_sys(const struct build *b, int sys_fd, int blank_fd)
 		if (faccessat(sys_fd, dirs[i].name, F_OK, 0) == 0)
 			cover(sys_fd, dirs[i].name, true, blank_fd, "/sys/");
 	}
+	narrow_cpus(b, sys_fd);
 	if (b->trees.cgroup_fd < 0 || faccessat(sys_fd, "fs/cgroup", F_OK, 0) < 0)
 		return;
 	if (mnt_set(b->trees.cgroup_fd, attr | (b->cgroup_delegated ? 0 : MOUNT_ATTR_RDONLY), false) < 0 ||

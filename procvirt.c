@@ -577,10 +577,29 @@ static size_t render_allowed(char *buf, size_t room, const struct numbers *n, co
 	return views_render_cpulist(buf, room, n->allowed);
 }
 
+static size_t render_cpumap(char *buf, size_t room, const struct numbers *n, const char *host)
+{
+	(void)host;
+	return views_render_cpumap(buf, room, n->allowed);
+}
+
+static size_t render_distance(char *buf, size_t room, const struct numbers *n, const char *host)
+{
+	(void)n, (void)host;
+	return (size_t)snprintf(buf, room, "10\n");    /* LOCAL_DISTANCE: to itself */
+}
+
+static size_t render_node(char *buf, size_t room, const struct numbers *n, const char *host)
+{
+	(void)n, (void)host;
+	return (size_t)snprintf(buf, room, "0\n");     /* the list of all nodes, or of those that have something */
+}
+
+#define NODES "/sys/devices/system/node"
 enum { N_MEMORY = 1, N_CPU = 2, N_TASKS = 4, N_DISK = 8 };
 static const struct view_file {
-	const char *path;               /* in the guest */
-	const char *host;               /* the template, below the host's /proc; NULL: none is needed */
+	const char *path;               /* in the guest; NULL: in a directory that is mounted */
+	const char *host;               /* the template, below the host's /proc or absolute; NULL: none is needed */
 	unsigned virt, numbers;
 	bool grows;                     /* counters, which get more digits */
 	size_t (*render)(char *buf, size_t room, const struct numbers *n, const char *host);
@@ -596,6 +615,17 @@ static const struct view_file {
 	{ "/sys/devices/system/cpu/online", NULL, VIRT_CPU, N_CPU, false, render_online },
 	{ "/sys/devices/system/cpu/possible", NULL, VIRT_CPU, N_CPU, false, render_allowed },
 	{ "/sys/devices/system/cpu/present", NULL, VIRT_CPU, N_CPU, false, render_allowed },
+	/* Within the directory of memory nodes (pieces), which is mounted as a whole. */
+	{ NULL, NODES "/node0/meminfo", VIRT_MEM, N_MEMORY, false, views_render_meminfo },
+	{ NULL, NODES "/node0/numastat", VIRT_MEM, 0, false, views_render_zeros },
+	{ NULL, NULL, VIRT_MEM, N_CPU, false, render_allowed },
+	{ NULL, NULL, VIRT_MEM, N_CPU, false, render_cpumap },
+	{ NULL, NULL, VIRT_MEM, 0, false, render_distance },
+	{ NULL, NULL, VIRT_MEM, 0, false, render_node },
+	{ NULL, NULL, VIRT_MEM, 0, false, render_node },
+	{ NULL, NULL, VIRT_MEM, 0, false, render_node },
+	{ NULL, NULL, VIRT_MEM, 0, false, render_node },
+	{ NULL, NULL, VIRT_MEM, 0, false, render_node },
 };
 
 /*
@@ -603,15 +633,23 @@ static const struct view_file {
  * A name that this kernel doesn't have isn't shown. Numbers of nodes are places in here: the same for the guest's life.
  */
 #define IN_NET (VIEW_FILES + SOCKET_FILES + 1)
+#define IN_NODES (IN_NET + 2)
+#define IN_NODE0 (IN_NODES + 1)
 #define SOCKETS(name) { name, ENTRY_SHOT, IN_NET, NULL }
 #define NET_LINK(name) { name, ENTRY_LINK, IN_NET, "../../self/net/" name }
 enum { SOCKET_FILES = 10 };
 static const struct fuse_entry entries[] = {
 	{ "meminfo" }, { "swaps" }, { "vmstat" }, { "stat" }, { "cpuinfo" }, { "uptime" }, { "diskstats" }, { "loadavg" },
 	{ "online" }, { "possible" }, { "present" },
+	{ "meminfo", ENTRY_FILE, IN_NODE0, NULL }, { "numastat", ENTRY_FILE, IN_NODE0, NULL },
+	{ "cpulist", ENTRY_FILE, IN_NODE0, NULL }, { "cpumap", ENTRY_FILE, IN_NODE0, NULL },
+	{ "distance", ENTRY_FILE, IN_NODE0, NULL }, { "online", ENTRY_FILE, IN_NODES, NULL },
+	{ "possible", ENTRY_FILE, IN_NODES, NULL }, { "has_cpu", ENTRY_FILE, IN_NODES, NULL },
+	{ "has_memory", ENTRY_FILE, IN_NODES, NULL }, { "has_normal_memory", ENTRY_FILE, IN_NODES, NULL },
 	SOCKETS("tcp"), SOCKETS("tcp6"), SOCKETS("udp"), SOCKETS("udp6"), SOCKETS("udplite"), SOCKETS("udplite6"),
 	SOCKETS("raw"), SOCKETS("raw6"), SOCKETS("sockstat"), SOCKETS("sockstat6"),
 	{ "net", ENTRY_DIR, 0, NULL }, { "net-link", ENTRY_LINK, 0, "1/net" },
+	{ "nodes", ENTRY_DIR, 0, NULL }, { "node0", ENTRY_DIR, IN_NODES, NULL },
 	NET_LINK("anycast6"), NET_LINK("arp"), NET_LINK("arp_tables_matches"), NET_LINK("arp_tables_names"),
 	NET_LINK("arp_tables_targets"), NET_LINK("ip6_tables_matches"), NET_LINK("ip6_tables_names"),
 	NET_LINK("ip6_tables_targets"), NET_LINK("ip6t_hashlimit"), NET_LINK("ip_tables_matches"),
@@ -629,7 +667,7 @@ static const struct fuse_entry entries[] = {
 };
 static const struct { const char *name, *path; } net_pieces[] = {
 	{ "net", "/proc/1/net" }, { "net-link", "/proc/net" },
-};
+}, node_piece = { "nodes", NODES };
 char *(*procvirt_sockets)(const char *name, size_t *len);
 
 /* What was last served. Not part of struct view: after the supervisor's exec it is made anew. */
@@ -916,6 +954,15 @@ void procvirt_open(const struct plan *p, const struct cgroup *cg, struct view *v
 		start_load(v);
 }
 
+/* Where there are several, programs place their memory by them: these are shown as they are. Without CONFIG_NUMA there
+ * is nothing to cover. */
+static bool has_one_node(void)
+{
+	char text[64];
+
+	return read_at(AT_FDCWD, NODES "/online", text, sizeof(text)) > 0 && strcmp(text, "0\n") == 0;
+}
+
 size_t procvirt_overmounts(const struct view *v, struct overmount *out, size_t room)
 {
 	const char *names[VIEW_MOUNTS];
@@ -925,7 +972,7 @@ size_t procvirt_overmounts(const struct view *v, struct overmount *out, size_t r
 	if (v->mount_fd < 0)
 		return 0;
 	for (size_t i = 0; i < VIEW_FILES; i++) {
-		if (!(view_files[i].virt & v->virt) || n == room)
+		if (!view_files[i].path || !(view_files[i].virt & v->virt) || n == room)
 			continue;
 		names[n] = entries[i].name;
 		out[n++].path = view_files[i].path;
@@ -934,11 +981,31 @@ size_t procvirt_overmounts(const struct view *v, struct overmount *out, size_t r
 		names[n] = net_pieces[i].name;
 		out[n++].path = net_pieces[i].path;
 	}
+	if (v->virt & VIRT_MEM && n < room && has_one_node()) {
+		names[n] = node_piece.name;
+		out[n++].path = node_piece.path;
+	}
 	if (fuse_pieces(v->mount_fd, names, n, fds) < 0)
 		die_sys("--virt: take the views' files");
 	for (size_t i = 0; i < n; i++)
 		out[i].fd = fds[i];
 	return n;
+}
+
+const uint64_t *procvirt_cpus(const struct view *v)
+{
+	static struct numbers n;
+	uint64_t present[VIEWS_CPU_WORDS];
+	char text[TEXT_MAX];
+
+	if (!(v->virt & VIRT_CPU) || read_at(AT_FDCWD, "/sys/devices/system/cpu/present", text, sizeof(text)) <= 0 ||
+	    !views_parse_cpus(text, present))
+		return NULL;
+	cpu_numbers(v, &n);
+	for (size_t i = 0; i < VIEWS_CPU_WORDS; i++)
+		if (present[i] & ~n.allowed[i])
+			return n.allowed;
+	return NULL;
 }
 
 void procvirt_serve(struct view *v)

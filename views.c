@@ -334,7 +334,7 @@ bool views_load_tick(struct load *l, uint64_t now_ns, uint64_t active)
 
 /* ---- memory ---- */
 
-enum value { V_ZERO, V_STAT, V_TOTAL, V_FREE, V_AVAILABLE, V_SWAP_TOTAL, V_SWAP_FREE, V_COMMIT_LIMIT, V_HOST };
+enum value { V_ZERO, V_STAT, V_TOTAL, V_USED, V_FREE, V_AVAILABLE, V_SWAP_TOTAL, V_SWAP_FREE, V_COMMIT_LIMIT, V_HOST };
 
 /* /proc/meminfo (fs/proc/meminfo.c) in memory.stat's words. What isn't here is 0. */
 static const struct meminfo_row { const char *name; enum value value; const char *a, *b; } meminfo_rows[] = {
@@ -357,6 +357,7 @@ static const struct meminfo_row { const char *name; enum value value; const char
 	{ "VmallocUsed", V_STAT, "vmalloc" }, { "Percpu", V_STAT, "percpu" },
 	{ "AnonHugePages", V_STAT, "anon_thp" }, { "ShmemHugePages", V_STAT, "shmem_thp" },
 	{ "FileHugePages", V_STAT, "file_thp" }, { "Hugepagesize", V_HOST },
+	{ "MemUsed", V_USED }, { "FilePages", V_STAT, "file" },         /* a node's alone (drivers/base/node.c) */
 };
 
 static uint64_t less(uint64_t a, uint64_t b)
@@ -392,6 +393,7 @@ static uint64_t meminfo_kb(const struct numbers *n, const struct line *name, uin
 			continue;
 		switch (r->value) {
 		case V_TOTAL: return n->mem_total / 1024;
+		case V_USED: return n->mem_used / 1024;
 		case V_FREE: return less(n->mem_total, n->mem_used) / 1024;
 		case V_AVAILABLE: return available_bytes(n) / 1024;
 		case V_SWAP_TOTAL: return n->swap_total / 1024;
@@ -405,16 +407,23 @@ static uint64_t meminfo_kb(const struct numbers *n, const struct line *name, uin
 	return 0;
 }
 
+/* A node's file has its number in front of each line: it is the guest's one node, so all of these are 0. */
 size_t views_render_meminfo(char *buf, size_t room, const struct numbers *n, const char *host)
 {
+	static const char node[] = "Node 0 ";
 	struct out o = { buf, room, 0 };
 	const char *text = host;
 	struct line l;
 
 	while (next_line(&text, &l)) {
+		if (starts(&l, node)) {
+			put_bytes(&o, node, sizeof(node) - 1);
+			l.s += sizeof(node) - 1;
+			l.len -= sizeof(node) - 1;
+		}
 		const char *colon = memchr(l.s, ':', l.len);
 		struct line name = { l.s, colon ? (size_t)(colon - l.s) : 0 };
-		size_t at = name.len + 1, head;
+		size_t at = name.len + 1, head, end;
 		uint64_t host_kb;
 
 		if (!name.len || name.len > 40)
@@ -422,10 +431,12 @@ size_t views_render_meminfo(char *buf, size_t room, const struct numbers *n, con
 		while (at < l.len && l.s[at] == ' ')
 			at++;
 		host_kb = digits(l.s, l.len, &at);
-		/* "%-16s%8lu kB", or a longer name and less width: the value ends in column 24 unless it is longer. */
+		/* "%-16s%8lu kB", or a longer name and less width: the value ends in column 24 unless it is longer; a
+		 * node's huge pages end in column 22. */
 		head = name.len + 1 > 16 ? name.len + 1 : 16;
+		end = at < 24 ? at : 24;
 		put(&o, "%.*s:%*s%*" PRIu64, (int)name.len, name.s, (int)(head - name.len - 1), "",
-		    head < 24 ? (int)(24 - head) : 0, meminfo_kb(n, &name, host_kb, host));
+		    head < end ? (int)(end - head) : 0, meminfo_kb(n, &name, host_kb, host));
 		put_bytes(&o, l.s + at, l.len - at);
 		put_bytes(&o, "\n", 1);
 	}
@@ -518,6 +529,23 @@ size_t views_render_cpulist(char *buf, size_t room, const uint64_t mask[VIEWS_CP
 	return o.len;
 }
 
+/* As the kernel prints a mask ("%*pb"): hexadecimal, 32 CPUs a word, the highest first. */
+size_t views_render_cpumap(char *buf, size_t room, const uint64_t mask[VIEWS_CPU_WORDS])
+{
+	struct out o = { buf, room, 0 };
+
+	for (unsigned i = 2 * VIEWS_CPU_WORDS; i-- > 0;) {
+		uint32_t word = (uint32_t)(mask[i / 2] >> i % 2 * 32);
+
+		if (o.len)
+			put(&o, ",%08" PRIx32, word);
+		else if (word || !i)
+			put(&o, "%" PRIx32, word);
+	}
+	put_bytes(&o, "\n", 1);
+	return o.len;
+}
+
 /* In 1/100 s (USER_HZ, the same on every architecture that Linux runs on today). What was not spent is idle. */
 struct ticks { uint64_t user, nice, system, idle; };
 
@@ -581,6 +609,17 @@ static void put_zeros(struct out *o, const struct line *l)
 	for (unsigned i = count_fields(l); i; i--)
 		put_bytes(o, " 0", 2);
 	put_bytes(o, "\n", 1);
+}
+
+size_t views_render_zeros(char *buf, size_t room, const struct numbers *n, const char *host)
+{
+	struct out o = { buf, room, 0 };
+	struct line l;
+
+	(void)n;
+	while (next_line(&host, &l))
+		put_zeros(&o, &l);
+	return o.len;
 }
 
 size_t views_render_stat(char *buf, size_t room, const struct numbers *n, const char *host)

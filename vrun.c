@@ -331,6 +331,7 @@ static void build_tree(struct run *r)
 	b->want_pty = tty_wanted(&r->sup->tty);
 	b->over = over;
 	b->n_over = procvirt_overmounts(&r->sup->view, over, VIEW_MOUNTS);
+	b->cpus = procvirt_cpus(&r->sup->view);
 	root_apply(b);
 }
 

@@ -278,7 +278,7 @@ int seccomp_file_memfd(const struct plan *p);
 void seccomp_apply_memfd(int fd);
 
 /* What procvirt.c shows a guest from. */
-enum { VIEW_FILES = 11, VIEW_MOUNTS = VIEW_FILES + 2 };
+enum { VIEW_FILES = 21, VIEW_MOUNTS = VIEW_FILES + 3 };
 struct view_source { int dir_fd; bool v1; };    /* a cgroup directory; -1: nobody accounts this for the guest */
 struct view {                           /* plain data: travels in the supervisor's state, and to the broker */
 	unsigned virt;                  /* VIRT_* */
@@ -342,6 +342,7 @@ struct build {                          /* what the builder knows when it builds
 	bool want_pty;                  /* open a pty pair in the guest's devpts */
 	int pty_master_fd, pty_slave_fd; /* out; -1 if not wanted */
 	const struct overmount *over; size_t n_over;
+	const uint64_t *cpus;           /* mask: the guest sees these alone; NULL: the host's */
 	struct trees trees;
 };
 /* Builder, still in the host's mount namespace and with plan and cgroup_fd set: copies (detached mounts) of what the
@@ -574,7 +575,9 @@ size_t views_render_cpuinfo(char *buf, size_t room, const struct numbers *n, con
 size_t views_render_uptime(char *buf, size_t room, const struct numbers *n, const char *host);
 size_t views_render_loadavg(char *buf, size_t room, const struct numbers *n, const char *host);
 size_t views_render_diskstats(char *buf, size_t room, const struct numbers *n, const char *host);
+size_t views_render_zeros(char *buf, size_t room, const struct numbers *n, const char *host);
 size_t views_render_cpulist(char *buf, size_t room, const uint64_t mask[VIEWS_CPU_WORDS]);
+size_t views_render_cpumap(char *buf, size_t room, const uint64_t mask[VIEWS_CPU_WORDS]);
 size_t views_sysinfo(void *out, const struct numbers *n, bool abi_32);
 
 /* ---- fuse.c: a small tree of generated files over FUSE; knows no concern ---- */
@@ -705,6 +708,8 @@ void procvirt_apply_time(const struct plan *p, const struct view *v);
 /* Builder, in its own mount namespace, while the supervisor polls device_fd and calls procvirt_serve: the views as
  * detached mounts for root_apply (struct build); how many. */
 size_t procvirt_overmounts(const struct view *v, struct overmount *out, size_t room);
+/* The same, before: the CPUs that the guest's tasks may be on, in static memory, if that isn't all of them; else NULL. */
+const uint64_t *procvirt_cpus(const struct view *v);
 /* Supervisor, whenever device_fd is readable or broken; never waits, opens nothing of the guest. */
 void procvirt_serve(struct view *v);
 /* Supervisor's: one of the tables of sockets in /proc/net, as text to be freed. NULL: the last one stands. */

@@ -74,6 +74,15 @@ if [ "$cpus" -ge 2 ]; then
 	like "--cpuset 1: in stat" "$out" '^cpu1 '
 	unlike "--cpuset 1: and CPU 0 is not there" "$out" '^cpu0 '
 	like "--cpuset 1: as sched_getaffinity(2) has it" "$out" '^Cpus_allowed_list:	1$'
+	for u in yes no; do
+		guest --userns $u --cpuset 1 -- sh -c 'cd /sys/devices/system/cpu; echo cpu[0-9]*; cat cpu1/topology/core_id offline
+			cat online possible present; for f in online kernel_max cpu1/online new; do echo 1 >$f && echo written; done
+			umount /sys/devices/system/cpu; echo cpu[0-9]*; nproc --all'
+		is "userns $u: --cpuset 1: CPU 1 alone has a directory, what is in it is the kernel's, and it can't be changed" \
+			"$(echo $out)" "cpu1 $(cat /sys/devices/system/cpu/cpu1/topology/core_id) 1 1 1 cpu1 1"
+	done
+	guest --virt mem,load --cpuset 1 -- sh -c 'cd /sys/devices/system/cpu; echo cpu[0-9]*'
+	is "(control) without --virt cpu the host's have" "$out" "$(cd /sys/devices/system/cpu && echo cpu[0-9]*)"
 	guest --cpus 1 -- sh -c 'cd /sys/devices/system/cpu; cat online possible present'
 	is "--cpus 1: one is online; its tasks may be on each that is possible" "$(echo $out)" \
 		"0 $(cat /sys/devices/system/cpu/online) $(cat /sys/devices/system/cpu/online)"
@@ -83,9 +92,27 @@ else
 	skip "needs two CPUs"
 fi
 
+if [ "$(cat /sys/devices/system/node/online 2>/dev/null)" = 0 ]; then
+	guest --memory 64M --cpuset 0 -- sh -c 'cd /sys/devices/system/node; cat online possible node0/cpulist node0/cpumap; echo *
+		cat node0/meminfo node0/numastat; ls /sys/devices/system/memory; cat /sys/devices/system/cpu/cpu0/node0/distance'
+	is "its memory node has its CPUs" "$(printf '%s\n' "$out" | head -n 5 | tr '\n' ' ')" \
+		"0 0 0 1 has_cpu has_memory has_normal_memory node0 online possible "
+	like "and its memory" "$out" '^Node 0 MemTotal: +65536 kB$'
+	is "in this kernel's lines" "$(printf '%s\n' "$out" | sed -n 's/^Node 0 //p' | cut -d: -f1)" \
+		"$(sed 's/^Node 0 //' /sys/devices/system/node/node0/meminfo | cut -d: -f1)"
+	like "nothing of what the host allocated" "$out" '^numa_hit 0$'
+	unlike "no blocks of memory" "$out" '^memory[0-9]'
+	is "a CPU's link leads there" "$(printf '%s\n' "$out" | tail -n 1)" 10
+	guest --virt cpu -- cat /sys/devices/system/node/node0/meminfo
+	like "(control) without --virt mem it is the host's" "$out" "^Node 0 MemTotal: +$(awk '/MemTotal/ { print $4 }' \
+		/sys/devices/system/node/node0/meminfo) kB"
+else
+	skip "needs a host with one memory node"
+fi
+
 guest --cpus 1 --cpuset 0 -- sh -c 'view spend 1 1; cat /proc/uptime; cat /proc/stat; cat /proc/uptime'
 between "stat: the time it took is the guest's, in 1/100 s" \
-	"$(printf '%s\n' "$out" | awk '$1 == "cpu" { print $2 + $4 }')" 90 200
+	"$(printf '%s\n' "$out" | awk '$1 == "cpu" { print $2 + $3 + $4 }')" 90 200
 is "stat: the CPUs' lines add up to the first" "$(printf '%s\n' "$out" | awk '
 	$1 == "cpu" { t = $2 + $4 + $5 } $1 ~ /^cpu[0-9]/ { s += $2 + $4 + $5 } END { print (t == s) }')" 1
 is "stat: and uptime's idle time is its idle time" "$(printf '%s\n' "$out" | awk '

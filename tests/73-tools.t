@@ -55,12 +55,18 @@ tool busybox "busybox top: memory" '^Mem: [0-9]*K used, [0-5][0-9]{4}K free' 'bu
 plain="tr -d '\\033' | sed 's/\\[[0-9;?]*[a-zA-Z]//g; s/([B0]//g'"
 tool htop "htop: memory" '/64\.0M' "printf q | timeout 10 htop -d 2 | $plain | grep -o 'Mem.[^]]*M'"
 tool htop "htop: uptime" 'Uptime: 00:00:[0-5]' "printf q | timeout 10 htop -d 2 | $plain | grep -o 'Uptime: [0-9:]*'"
-# (Its CPU meters are the directories of /sys/devices/system/cpu, the host's: BUGS in the manual.)
+tool htop "htop: CPU meters" '^1$' "printf q | timeout 10 htop -d 2 | $plain | grep -oE '[0-9.]+%\]|offline' | wc -l"
 tool vmstat "vmstat: free" '^[1-6][0-9]{4}$' 'vmstat | awk "NR == 3 { print \$4 }"'
 tool vmstat "vmstat -s" '^65536 K total memory' 'vmstat -s | head -n 1'
 tool nproc nproc '^1$' nproc
 tool lscpu lscpu '^CPU\(s\): 1$' 'lscpu | grep -m 1 "^CPU(s)"'
 tool lscpu "lscpu -p" '^1$' "lscpu -p=cpu | grep -vc '#'"
+tool lscpu "lscpu: NUMA" '^0$' 'lscpu | sed -n "s/^NUMA node0 CPU(s): *//p"'
+tool nproc "nproc --all" '^1$' 'nproc --all'
+tool busybox "busybox nproc --all" '^1$' 'busybox nproc --all'
+tool numactl "numactl -H" '^available: 1 nodes \(0\) node 0 cpus: 0 node 0 size: 64 MB' 'numactl -H | tr "\n" " "'
+tool lstopo-no-graphics "lstopo" '^Machine \(64MB total\) .*PU L#0 \(P#0\) $' 'lstopo-no-graphics --no-io | tr "\n" " "'
+tool lsmem lsmem 'does not support' 'lsmem -b | grep online'
 tool getconf "getconf: CPUs" '^1$' 'getconf _NPROCESSORS_ONLN'
 tool getconf "getconf: pages" '^16384$' 'getconf _PHYS_PAGES'
 tool uptime uptime 'up 0 min.*load average: 0\.' uptime

@@ -131,6 +131,26 @@ static void meminfo(const struct numbers *n)
 		"a petabyte is as wide as the kernel prints it");
 }
 
+static void node(const struct numbers *n)
+{
+	static const char host[] = "Node 0 MemTotal:       24684092 kB\nNode 0 MemUsed:         4827032 kB\n"
+		"Node 0 Active(anon):      12308 kB\nNode 0 FilePages:       1188808 kB\nNode 0 HugePages_Total:     4\n";
+	uint64_t mask[VIEWS_CPU_WORDS] = { 1 };
+	char room[64];
+
+	is_text(rendered(views_render_meminfo, n, host), "Node 0 MemTotal:          65536 kB\n"
+		"Node 0 MemUsed:           40960 kB\nNode 0 Active(anon):        521 kB\n"
+		"Node 0 FilePages:         20480 kB\nNode 0 HugePages_Total:     0\n", "a node's meminfo: its number, then the same");
+	is_text(rendered(views_render_zeros, n, "numa_hit 457780456\nnuma_miss 1\n"), "numa_hit 0\nnuma_miss 0\n",
+		"what nobody accounts is 0");
+	is_true(views_render_cpumap(room, sizeof(room), mask) == 2 && !memcmp(room, "1\n", 2), "a map of one CPU");
+	mask[1] = 5;
+	is_true(views_render_cpumap(room, sizeof(room), mask) == 20 && !memcmp(room, "5,00000000,00000001\n", 20),
+		"a map of many is in words of 32");
+	mask[0] = mask[1] = 0;
+	is_true(views_render_cpumap(room, sizeof(room), mask) == 2 && !memcmp(room, "0\n", 2), "a map of none");
+}
+
 static void vmstat_swaps(const struct numbers *n)
 {
 	struct numbers none = *n;
@@ -321,6 +341,7 @@ int main(void)
 		cpus(&n);
 	}
 	disks();
+	node(&n);
 	lists();
 	load();
 	sysinfo_both(&n);
