@@ -4,14 +4,16 @@
  *
  *	traffic serve ADDR...		servers on these addresses; then one question a line on stdin: OP MS ADDR, which it
  *					does for so long as a client; the answer is how often, and in how many seconds
+ *	traffic in CGROUP [hooks] COMMAND...	COMMAND in this cgroup2 directory; hooks: with a program on every packet in and
+ *					out that does nothing but to allow it
  *	traffic ask cpu|time ROUNDS MS NAME OWN PEER COMMAND ...	(a `;` ends each COMMAND) starts every COMMAND, which
  *					is the above somewhere, and asks all of them everything, interleaved
  *
  * The first place is the other end of all, outside; ratios are to the second. OWN is where a place serves, PEER where
  * its clients find the first; `-` for a place that has no network. A ratio is of the same round and the same question;
  * what is printed is their median and quartiles. cpu: a rate is a second of CPU time, that of all processes at both
- * ends, a guest's supervisor and broker among them; who else uses the machine has little say in it. Every place is a session of its own, since to the scheduler a session is a group (autogroup,
- * sched(7)), and a guest is one always.
+ * ends, a guest's supervisor and broker among them; who else uses the machine has little say in it. Every place is a
+ * session of its own, since to the scheduler a session is a group (autogroup, sched(7)), and a guest is one always.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -24,10 +26,12 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include <linux/bpf.h>
 
 enum { ECHO_PORT = 7007, SINK_PORT = 7009, CLOSE_PORT = 7013, BLOCK = 65536 };
 static char block[BLOCK];
@@ -258,9 +262,41 @@ static int worker(int n, char **address)
 	return 0;
 }
 
+/* ---- what the kernel takes, whatever vrun does ---- */
+
+static int bpf(int cmd, union bpf_attr *a) { return (int)syscall(SYS_bpf, cmd, a, sizeof(*a)); }
+
+static void hook(int cgroup_fd, enum bpf_attach_type type)
+{
+	const struct bpf_insn allow[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 1 }, { .code = BPF_JMP | BPF_EXIT },
+	};
+	union bpf_attr load = { .prog_type = BPF_PROG_TYPE_CGROUP_SKB, .expected_attach_type = type, .insn_cnt = 2,
+				.insns = (uintptr_t)allow, .license = (uintptr_t)"" };
+	union bpf_attr attach = { .target_fd = (uint32_t)cgroup_fd, .attach_type = type, .attach_flags = BPF_F_ALLOW_MULTI };
+
+	attach.attach_bpf_fd = (uint32_t)must(bpf(BPF_PROG_LOAD, &load), "load an empty program");
+	must(bpf(BPF_PROG_ATTACH, &attach), "attach an empty program");
+}
+
+static void in_cgroup(const char *cgroup, char **command)
+{
+	int dir = must(open(cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC), cgroup);
+	int procs = must(openat(dir, "cgroup.procs", O_WRONLY | O_CLOEXEC), cgroup);
+
+	if (!strcmp(*command, "hooks")) {
+		hook(dir, BPF_CGROUP_INET_INGRESS);
+		hook(dir, BPF_CGROUP_INET_EGRESS);
+		command++;
+	}
+	must(write(procs, "0", 1), cgroup);
+	execv(*command, command);
+	must(-1, *command);
+}
+
 /* ---- who asks ---- */
 
-enum { MAX_PLACES = 8, MAX_ROUNDS = 1000 };
+enum { MAX_PLACES = 12, MAX_ROUNDS = 1000 };
 static struct place {
 	const char *name, *own, *peer;
 	FILE *to, *from;
@@ -410,8 +446,11 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	if (argc > 2 && !strcmp(argv[1], "serve"))
 		return worker(argc - 2, argv + 2);
+	if (argc > 4 && !strcmp(argv[1], "in"))
+		in_cgroup(argv[2], argv + 3);
 	if (argc > 5 && !strcmp(argv[1], "ask") && atoi(argv[3]) > 0 && atoi(argv[3]) <= MAX_ROUNDS)
 		return asker(!strcmp(argv[2], "cpu"), atoi(argv[3]), atoi(argv[4]), argv + 5);
-	fprintf(stderr, "usage: traffic serve ADDR... | traffic ask cpu|time ROUNDS MS NAME OWN PEER COMMAND... ; ...\n");
+	fprintf(stderr, "usage: traffic serve ADDR... | traffic in CGROUP [hooks] COMMAND... |\n"
+		"       traffic ask cpu|time ROUNDS MS NAME OWN PEER COMMAND... ; ...\n");
 	return 2;
 }
