@@ -166,22 +166,19 @@ static void json_number(const char *key, uint64_t value)
 /* "12.3M": at most 5 columns. */
 static const char *size_text(uint64_t bytes)
 {
-	static char ring[4][24];
+	static char ring[4][16];
 	static unsigned next;
 	char *out = ring[next++ % 4];
-	unsigned long long tenths = bytes / 1024 * 10 + (bytes % 1024 * 10 + 512) / 1024;
+	double v = (double)bytes / 1024;
 	const char *unit = "KMGTPE";
 
 	if (bytes == ABSENT)
 		return "-";
-	while (tenths >= 9995 && unit[1]) {
-		tenths = (tenths + 512) / 1024;
+	while (v >= 999.5 && unit[1]) {
+		v /= 1024;
 		unit++;
 	}
-	if (tenths < 1000)
-		snprintf(out, sizeof(ring[0]), "%llu.%llu%c", tenths / 10, tenths % 10, *unit);
-	else
-		snprintf(out, sizeof(ring[0]), "%llu%c", (tenths + 5) / 10, *unit);
+	snprintf(out, sizeof(ring[0]), v < 99.95 ? "%.1f%c" : "%.0f%c", v, *unit);
 	return out;
 }
 

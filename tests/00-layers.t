@@ -7,7 +7,7 @@
 order="vrun supervise init guests enter check" # know the order: may call everything
 options="opts"				# calls parsers and checks only
 concerns="caps identity seccomp root cgroup limits net procvirt unify tty disk time broker"
-base="util mnt views fuse relr print"		# know no concern
+base="util mnt views fuse relr"		# know no concern
 further="hierarchy:cgroup netprog:net netdev:net netshow:net views:procvirt mounts:root guestfs:root cow:root netview:net netsock:net"	# a second file of a room
 
 need tool:nm
@@ -52,9 +52,9 @@ is "opts.c calls only *_init, *_parse_* and *_check of the concerns" \
 is "the order alone applies and undoes" \
 	"$(calls "$options $concerns $base" "$concerns" '_(init|check)$|_parse(_|$)' | grep -E '_(apply|undo)' )" ""
 
-# util.c's words are everybody's, and print.c's are libc's; everywhere else the prefix is the file's name.
+# util.c's words are everybody's; everywhere else the prefix is the file's name.
 is "a function's prefix is its file's name" "$(awk '
-	$2 != "util" && $2 != "print" && $2 != "vrun" && index($1, $2 "_") != 1 && index($1, $3 "_") != 1 && $1 != $2 && $1 !~ /^__/ {
+	$2 != "util" && $2 != "vrun" && index($1, $2 "_") != 1 && index($1, $3 "_") != 1 && $1 != $2 && $1 !~ /^__/ {
 		print $1 " in " $2 ".c" }' "$tmp/defined")" ""
 is "nothing runs a shell" "$(awk '$1 ~ /^(system|popen|wordexp|execlp|execvp|execvpe)$/ {
 	print $2 ".c uses " $1 }' "$tmp/used" | grep -v '^\(init\|vrun\).c uses execvpe')" ""
