@@ -1024,11 +1024,11 @@ static void fill_config(struct net_config *c, const struct plan *p, uint32_t xid
 		c->flags |= NET_LOOPBACK6;
 	}
 	if (!(c->flags & NET_LOOPBACK_HOST)) {
-		const uint8_t own[16] = { 0xfd, 0x76, 0x72, 0x75, 0x6e, [14] = (uint8_t)(xid >> 8), (uint8_t)xid };
+		const uint64_t own[2] = { htobe64(NET_LOOPBACK6_HI), htobe64(xid & 0xffff) };
 
 		memcpy(c->loopback6, own, 16);
-		c->loopback6_hi = c->flags & NET_LOOPBACK6 ? half(own) : ~0ULL;
-		c->loopback6_lo = c->flags & NET_LOOPBACK6 ? half(own + 8) : ~0ULL;
+		c->loopback6_hi = c->flags & NET_LOOPBACK6 ? NET_LOOPBACK6_HI : ~0ULL;
+		c->loopback6_lo = c->flags & NET_LOOPBACK6 ? xid & 0xffff : ~0ULL;
 	}
 	fill_peers(c, n);
 	empty_slots(c);

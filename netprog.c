@@ -271,6 +271,43 @@ static void if_loopback6(struct code *c, unsigned l)
 	here(c, no);
 }
 
+/* r9:r8 is a loopback that isn't the guest's: the host's ::1, or another guest's in NET_LOOPBACK6_HI. To l. On the host's
+ * stack these are addresses like others, so nothing but the programs keeps guests, and the network, off them. */
+static void if_foreign_loopback6(struct code *c, unsigned l)
+{
+	unsigned no = label(c), not_one = label(c);
+
+	if_loopback6(c, no);
+	rule(c, "the host's ::1, or another guest's?");
+	when_is(c, BPF_JNE, R9, 0, not_one);
+	when_is(c, BPF_JEQ, R8, 1, l);
+	here(c, not_one);
+	set(c, R1, (uint32_t)(NET_LOOPBACK6_HI >> 32));
+	alu_is(c, BPF_LSH, R1, 32);
+	set(c, R2, (uint32_t)NET_LOOPBACK6_HI);
+	alu(c, BPF_OR, R1, R2);
+	when(c, BPF_JEQ, R9, R1, l);
+	here(c, no);
+}
+
+/* The same for r9, which is r8 as a number. With --loopback host 127.0.0.0/24 is the guest's, too. */
+static void if_foreign_loopback4(struct code *c, unsigned l)
+{
+	unsigned no = label(c);
+
+	rule(c, "the host's 127.0.0.0/8, or another guest's?");
+	move(c, R1, R8);
+	alu_is(c, BPF_RSH, R1, 24);
+	when_is(c, BPF_JNE, R1, 127, no);
+	load(c, BPF_W, R1, R7, CF(loopback));
+	when(c, BPF_JEQ, R9, R1, no);
+	unless_flag(c, NET_LOOPBACK_HOST, l);
+	move(c, R1, R8);
+	alu_is(c, BPF_RSH, R1, 8);
+	when_is(c, BPF_JNE, R1, INADDR_LOOPBACK >> 8, l);
+	here(c, no);
+}
+
 /* r8 is multicast, reserved, or the broadcast of a network of the guest's: to l. */
 static void if_multicast4(struct code *c, unsigned l)
 {
@@ -1164,6 +1201,7 @@ static void peer_v6(struct code *c)
 
 	if_own6(c, own);
 	if_loopback6(c, own);
+	if_foreign_loopback6(c, DENIED);
 	if_flag(c, NET_MULTICAST, multicast);
 	if_multicast6(c, DENIED);
 	here(c, multicast);
@@ -1474,8 +1512,8 @@ static void packet6(struct code *c, size_t address)
 }
 
 /* The packet (r4: its protocol) is from a socket that no connect or sendmsg hook has seen, a raw one or a ping
- * socket: falls through. Else to l. A raw socket with IP_HDRINCL sends any protocol. */
-static void unless_raw(struct code *c, int icmp, unsigned l)
+ * socket: falls through. Else to l. A raw socket with its own headers sends any protocol: to `other`, or LABELS. */
+static void unless_raw(struct code *c, int icmp, unsigned other, unsigned l)
 {
 	unsigned raw = label(c), look = label(c);
 
@@ -1490,40 +1528,107 @@ static void unless_raw(struct code *c, int icmp, unsigned l)
 	when_is(c, BPF_JEQ, R0, 0, l);          /* a connection not yet or no longer whole: TCP */
 	load(c, BPF_W, R1, R0, offsetof(struct bpf_sock, type));
 	when_is(c, BPF_JNE, R1, SOCK_RAW, l);
+	if (other != LABELS)
+		go(c, other);
 	here(c, raw);
 }
 
+/* To a loopback of the host's, or another guest's (r4: the packet). No hook makes a ping of 127.0.0.1 one of the guest's
+ * loopback, and the kernel answers as it would there. TCP has connected to where the hook said, or answers the host.
+ * Anything else was made by a raw socket. To back with r4 the packet; to known with the protocol. */
+static void to_foreign_loopback4(struct code *c, unsigned back, unsigned known)
+{
+	enum { PLAIN_HEADER = 0x45, ECHO_REQUEST = 8, HEADER = 20 };
+	unsigned tcp = label(c), is_tcp = label(c);
+
+	load(c, BPF_B, R1, R4, 9);
+	when_is(c, BPF_JEQ, R1, IPPROTO_TCP, tcp);
+	when_is(c, BPF_JNE, R1, IPPROTO_ICMP, DENIED);
+	load(c, BPF_B, R1, R4, 0);
+	when_is(c, BPF_JNE, R1, PLAIN_HEADER, DENIED);
+	load(c, BPF_B, R1, R4, HEADER);
+	when_is(c, BPF_JEQ, R1, ECHO_REQUEST, back);
+	go(c, DENIED);
+	here(c, tcp);
+	load(c, BPF_DW, R1, R6, offsetof(struct __sk_buff, sk));
+	when_is(c, BPF_JEQ, R1, 0, DENIED);
+	call(c, BPF_FUNC_sk_fullsock);
+	when_is(c, BPF_JEQ, R0, 0, is_tcp);
+	load(c, BPF_W, R1, R0, offsetof(struct bpf_sock, type));
+	when_is(c, BPF_JEQ, R1, SOCK_RAW, DENIED);
+	here(c, is_tcp);
+	set(c, R4, IPPROTO_TCP);
+	go(c, known);
+}
+
+/* r4: the packet; then its next header. Of ICMPv6, which comes from raw and ping sockets alone, only echo: neighbour
+ * discovery is ICMPv6, too, and by it a guest could tell the network that it has the addresses of others. */
+static void echo6(struct code *c)
+{
+	enum { ECHO_REQUEST = 128, HEADER = 40 };       /* RFC 4443; the reply is one more */
+	unsigned other = label(c);
+
+	rule(c, "ICMPv6: echo alone");
+	load(c, BPF_B, R1, R4, 6);
+	when_is(c, BPF_JNE, R1, IPPROTO_ICMPV6, other);
+	load(c, BPF_B, R2, R4, HEADER);
+	alu_is(c, BPF_AND, R2, ~1);
+	when_is(c, BPF_JNE, R2, ECHO_REQUEST, DENIED);
+	here(c, other);
+	move(c, R4, R1);
+}
+
+/* What leaves from the loopback (r4: the packet) stays on this host and in this guest. */
+static void check_from_loopback4(struct code *c, unsigned pass)
+{
+	rule(c, "from the loopback: to an own address or the loopback");
+	load(c, BPF_W, R9, R4, 16);
+	move(c, R8, R9);
+	swap(c, R8, 32);
+	move(c, R1, R8);
+	alu_is(c, BPF_RSH, R1, 24);
+	when_is(c, BPF_JEQ, R1, 127, pass);     /* whose, is asked there */
+	if_own4(c, pass);
+	go(c, DENIED);
+}
+
 /*
- * Every packet of the guest's sockets: the source is its own, or it goes nowhere (EPERM to the sender).
+ * Every packet of the guest's sockets: the source is its own, or it goes nowhere (EPERM to the sender). So it does
+ * from the loopback to what isn't the guest's, and to loopbacks that aren't, which a raw socket's own header may name.
  * To multicast and broadcast only with the ccap; from raw sockets, which no sendmsg hook sees, only to allowed
  * peers. r4 is the packet, then its protocol.
  */
 static void compile_egress(struct code *c)
 {
 	unsigned v6 = label(c), own4 = label(c), own6 = label(c), dst4 = label(c), dst6 = label(c);
-	unsigned pass4 = label(c), pass6 = label(c);
+	unsigned pass4 = label(c), pass6 = label(c), raw6 = label(c), foreign4 = label(c), back4 = label(c);
+	unsigned foreign6 = label(c), back6 = label(c), known4 = label(c);
 
 	begin(c, REFUSE);
 	load(c, BPF_W, R1, R6, offsetof(struct __sk_buff, protocol));
 	when_is(c, BPF_JEQ, R1, htons(ETH_P_IPV6), v6);
 	when_is(c, BPF_JNE, R1, htons(ETH_P_IP), DENIED);
-	packet(c, 20);
+	packet(c, 21);                  /* the header, and of ICMP the type */
 	load(c, BPF_W, R9, R4, 12);
 	move(c, R8, R9);
 	swap(c, R8, 32);
 	if_own4(c, own4);
 	load(c, BPF_W, R1, R7, CF(loopback));
 	when(c, BPF_JNE, R9, R1, DENIED);
+	check_from_loopback4(c, own4);
 	part(c, own4, "the source is its own; the destination");
 	load(c, BPF_W, R9, R4, 16);
 	move(c, R8, R9);
 	swap(c, R8, 32);
+	if_foreign_loopback4(c, foreign4);
+	here(c, back4);
 	load(c, BPF_B, R4, R4, 9);
+	here(c, known4);
 	if_flag(c, NET_MULTICAST, dst4);
 	set(c, R1, 0xe0000000);
 	when(c, BPF_JGE, R8, R1, DENIED);
 	part(c, dst4, "it may go there; a raw socket's packets, only to allowed peers");
-	unless_raw(c, IPPROTO_ICMP, pass4);
+	unless_raw(c, IPPROTO_ICMP, LABELS, pass4);
 	if_own4(c, pass4);
 	load(c, BPF_W, R1, R7, CF(loopback));
 	when(c, BPF_JEQ, R9, R1, pass4);
@@ -1533,26 +1638,38 @@ static void compile_egress(struct code *c)
 	if_multicast4(c, DENIED);
 	here(c, pass4);
 	count_packet(c, COUNT(tx_bytes), COUNT(tx_packets), 0);
+	part(c, foreign4, "to a loopback that isn't its own: ping, and TCP's own sockets");
+	to_foreign_loopback4(c, back4, known4);
 
 	part(c, v6, "IPv6: the source");
-	packet(c, 40);
+	packet(c, 41);                  /* the header, and of ICMPv6 the type */
 	packet6(c, 8);
 	if_own6(c, own6);
+	if_loopback6(c, dst6);
+	go(c, DENIED);
+	part(c, dst6, "from the loopback: to an own address or the loopback");
+	packet6(c, 24);
 	if_loopback6(c, own6);
+	if_own6(c, own6);
 	go(c, DENIED);
 	part(c, own6, "the source is its own; the destination");
 	packet6(c, 24);
-	load(c, BPF_B, R4, R4, 6);
-	if_flag(c, NET_MULTICAST, dst6);
+	echo6(c);
+	if_foreign_loopback6(c, foreign6);
+	here(c, back6);
+	if_flag(c, NET_MULTICAST, raw6);
 	if_multicast6(c, DENIED);
-	part(c, dst6, "it may go there; a raw socket's packets, only to allowed peers");
-	unless_raw(c, IPPROTO_ICMPV6, pass6);
+	part(c, raw6, "it may go there; a raw socket's packets, only to allowed peers");
+	unless_raw(c, IPPROTO_ICMPV6, DENIED, pass6);
 	if_own6(c, pass6);
 	if_loopback6(c, pass6);
 	set(c, R4, 0);
 	check_peer6(c, DENIED);
 	here(c, pass6);
 	count_packet(c, COUNT(tx_bytes), COUNT(tx_packets), 1);
+	part(c, foreign6, "ping of ::1");
+	when_is(c, BPF_JNE, R9, 0, DENIED);
+	when_is(c, BPF_JEQ, R4, IPPROTO_ICMPV6, back6);
 
 	part(c, DENIED, "dropped, and counted: EPERM for the sender");
 	count(c, COUNT(dropped));
@@ -1560,10 +1677,12 @@ static void compile_egress(struct code *c)
 }
 
 /* Every packet to a socket of the guest: the destination is its own (a wildcard hears what is for others,
- * too), or multicast and broadcast with the ccap. */
+ * too), or multicast and broadcast with the ccap. To the loopback only by way of lo: for 127.0.0.0/8 the kernel sees
+ * to that (unless route_localnet is set), for the guest's ::1, an address like others, nobody else. */
 static void compile_ingress(struct code *c)
 {
-	unsigned v6 = label(c), pass4 = label(c), pass6 = label(c);
+	enum { LOOPBACK_IFINDEX = 1 };          /* net/flow.h */
+	unsigned v6 = label(c), pass4 = label(c), pass6 = label(c), not4 = label(c), not6 = label(c), by_lo6 = label(c);
 
 	begin(c, REFUSE);
 	load(c, BPF_W, R1, R6, offsetof(struct __sk_buff, protocol));
@@ -1575,7 +1694,12 @@ static void compile_ingress(struct code *c)
 	swap(c, R8, 32);
 	if_own4(c, pass4);
 	load(c, BPF_W, R1, R7, CF(loopback));
-	when(c, BPF_JEQ, R9, R1, pass4);
+	when(c, BPF_JNE, R9, R1, not4);
+	rule(c, "the loopback, by way of lo?");
+	load(c, BPF_W, R1, R6, offsetof(struct __sk_buff, ifindex));
+	when_is(c, BPF_JEQ, R1, LOOPBACK_IFINDEX, pass4);
+	go(c, DENIED);
+	here(c, not4);
 	unless_flag(c, NET_MULTICAST, DENIED);
 	if_multicast4(c, pass4);
 	go(c, DENIED);
@@ -1586,7 +1710,13 @@ static void compile_ingress(struct code *c)
 	packet(c, 40);
 	packet6(c, 24);
 	if_own6(c, pass6);
-	if_loopback6(c, pass6);
+	if_loopback6(c, by_lo6);
+	go(c, not6);
+	part(c, by_lo6, "the loopback, by way of lo?");
+	load(c, BPF_W, R1, R6, offsetof(struct __sk_buff, ifindex));
+	when_is(c, BPF_JEQ, R1, LOOPBACK_IFINDEX, pass6);
+	go(c, DENIED);
+	here(c, not6);
 	unless_flag(c, NET_MULTICAST, DENIED);
 	if_multicast6(c, pass6);
 	part(c, DENIED, "dropped, and counted");

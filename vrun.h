@@ -628,6 +628,7 @@ struct net_slot6 { uint64_t net, lo, more, mask_hi, mask_lo; uint32_t addr[4]; u
 struct net_peer4 { uint32_t net, mask, port, port_mask, deny; };        /* port in network order; denied ones come first */
 struct net_peer6 { uint64_t net_hi, net_lo, mask_hi, mask_lo; uint32_t port, port_mask, deny, zero; };
 #define NET_LAYOUT 0x76720001U
+#define NET_LOOPBACK6_HI 0xfd7672756e000000ULL    /* of every guest's ::1 on the host; below it the xid */
 struct net_config {
 	uint32_t flags;                 /* NET_* */
 	uint32_t loopback;              /* what 127.0.0.1 is on the host's stack */

@@ -60,6 +60,9 @@ try "IPPROTO_RAW" "ok" EPERM raw4 255
 try "raw ICMP with IP_HDRINCL and a foreign source" "ok ok ok" "ok ok EPERM" raw4 1 set hdrincl header 10.1.2.4 10.1.2.5
 try "raw ICMP bound to a foreign address" "ok ok ok" "ok ok EPERM" raw4 1 bind 10.1.2.4:0 echo 10.1.2.5
 try "a ping socket bound to one" "ok ok ok" "ok EINVAL ok" ping4 bind 10.1.2.4:0 echo 10.1.2.5
+try "raw, with a header of its own, to the host's loopback" "ok ok ok" "ok ok EPERM" raw4 1 set hdrincl header-udp 10.1.2.3 127.0.0.1
+try "a neighbour advertisement" "ok ok" "ok EPERM" raw6 58 icmp6 136 '[2001:db8::4]'
+try "a router advertisement" "ok ok" "ok EPERM" raw6 58 icmp6 134 '[2001:db8::4]'
 try "multicast" "ok ok" "ok EPERM" udp4 send 224.0.0.251:9
 try "multicast from a raw socket" "ok ok" "ok EPERM" raw4 1 echo 224.0.0.251
 try "broadcast from a raw socket, as UDP" "ok ok ok ok" "ok ok ok EPERM" raw4 1 set hdrincl set broadcast header-udp 10.1.2.3 10.1.2.255
@@ -82,7 +85,7 @@ fi
 
 kinds="--userns_no_--seccomp_none_--hide_mount,proc"
 [ -n "$slow" ] || kinds="--userns_yes $kinds"
-try "raw ICMPv6 bound to a foreign address" "ok ok ok" "ok ok EPERM" raw6 58 bind '[2001:db8::4]:0' echo6 '[2001:db8::3]'
+try "raw ICMPv6 bound to a foreign address" "ok ok ok" "ok ok EPERM" raw6 58 bind '[2001:db8::4]:0' icmp6 128 '[2001:db8::3]'
 try "IPV6_HDRINCL and a foreign source" "ok ok ok" "ok ok EPERM" raw6 58 set hdrincl6 header6 '[2001:db8::4]' '[2001:db8::3]'
 try "a ping socket for IPv6" "ok ok" "ok EINVAL" ping6 bind '[2001:db8::4]:0'
 try "SO_BINDTODEVICE, then bind" "ok ok ok" "ok ok $N" tcp4 set device host0 bind 10.1.2.4:0
@@ -222,7 +225,8 @@ done
 
 # --- two guests --------------------------------------------------------------
 
-serve_guest "$tmp/a" 100 A --name a --ip 10.1.2.3 --ip 2001:db8::3 -- tcp4:127.0.0.1:7100 'tcp6:[::1]:7100' udp4:127.0.0.1:7100 tcp4:0.0.0.0:7101
+serve_guest "$tmp/a" 100 A --name a --ip 10.1.2.3 --ip 2001:db8::3 -- tcp4:127.0.0.1:7100 'tcp6:[::1]:7100' udp4:127.0.0.1:7100 \
+	'udp6:[::1]:7100' tcp4:0.0.0.0:7101
 lback=$(ss -Hltn "sport = :7100" | awk '{ print $4 }' | grep ^127)
 like "a guest's loopback is an address of its own on the host" "$lback" '^127\.[0-9]*\.[0-9]*\.1:7100$'
 is "(outside: there it answers)" "$(ask tcp "$lback" | cut -d' ' -f1)" A
@@ -230,9 +234,28 @@ says "another guest doesn't reach it" ECONNREFUSED --ip 10.1.2.4 -- net ask tcp 
 says "by UDP neither" "ECONNREFUSED" --ip 10.1.2.4 -- sh -c "net udp4 connect $lback sendc sleep 100 sendc | sed 's/.* \(E[A-Z]*\).*/\1/'"
 says "its 127.0.0.1 is another" ECONNREFUSED --ip 10.1.2.4 -- net ask tcp 127.0.0.1:7100
 says "its ::1 is, too" "ECONNREFUSED" --ip 2001:db8::4 -- net ask tcp '[::1]:7100'
-ula=$(ss -H6ltn "sport = :7100" | awk '{ print $4 }' | grep fd76)
-says "a guest's ::1 on the host is out of another's reach by peer rules and by address" "ok $N" --ip 2001:db8::4 -- \
-	net tcp6 bind "${ula%:*}:0"
+ula=$(ss -H6ltn "sport = :7100" | awk '{ print $4 }' | sed -n 's/:7100$//p' | grep fd76)
+says "a guest's ::1 on the host can't be had by another" "ok $N" --ip 2001:db8::4 -- net tcp6 bind "$ula:0"
+is "(outside: there it answers)" "$(ask tcp "$ula:7100" | cut -d' ' -f1)" A
+says "nor reached, by TCP" EPERM --ip 2001:db8::4 -- net ask tcp "$ula:7100"
+says "by UDP" "ok EPERM ok EPERM" --ip 2001:db8::4 -- net udp6 connect "$ula:7100" udp6 send "$ula:7100"
+says "by what a raw socket is" "ok EPERM" --ip 2001:db8::4 -- net raw6 58 icmp6 128 "$ula"
+says "and from a loopback nothing goes to others" "ok ok ok EPERM ok ok ok EPERM" --ip 10.1.2.4 --ip 2001:db8::4 -- \
+	net udp4 bind 127.0.0.1:0 connect 10.1.2.3:7100 sendc udp6 bind '[::1]:0' connect '[2001:db8::3]:7100' sendc
+
+# Who is on the network and sends what is for these addresses to this host.
+unshare --net sleep 200 &
+lan=$!
+at_exit "kill $lan 2>/dev/null"
+wait_for 10 sh -c "[ \"\$(readlink /proc/$lan/ns/net)\" != \"\$(readlink /proc/self/ns/net)\" ]"
+ip link set peer0 netns "$lan"
+on_lan() { nsenter -t "$lan" -n "$@"; }
+on_lan sh -c 'ip link set peer0 up && ip addr add 2001:db8::50/64 dev peer0 nodad && ip route add fd76:7275:6e00::/48 via 2001:db8::3'
+ip addr add fd76:7275:6e00::1/128 dev lo nodad
+serve_host "$tmp/ula" 60 'udp6:[fd76:7275:6e00::1]:7100'
+is "(outside: the network reaches an address of lo)" "$(on_lan "$net" ask udp '[fd76:7275:6e00::1]:7100' | cut -d' ' -f1)" HOST
+like "the network doesn't reach a guest's ::1" "$(on_lan "$net" udp6 connect "$ula:7100" sendc recv-soon)" ' none $'
+
 serve_guest "$tmp/r1" 100 R1 --name r1 --userns no --ip 10.1.2.4 -- reuse4:10.1.2.4:7102
 for a in 10.1.2.5:7102 0.0.0.0:7102; do
 	guest --userns no --ip 10.1.2.5 -- net tcp4 set reuseport bind $a listen accept-soon >"$tmp/thief" 2>&1 &

@@ -13,7 +13,7 @@
  *   ask A:P                what a server there says; "tcp" or "udp" before it
  *   serve TAG SECONDS SPEC...   SPEC: tcp4:A:P ...; answers "TAG SPEC local peer"; prints "SPEC ok|ERRNO name"
  *   uring-bind A:P         by io_uring
- *   set unicast-if|bindtodevice DEV, priority, encap, srr A (source route), hdrincl6      header6 SRC DST  echo6 DST
+ *   set unicast-if|bindtodevice DEV, priority, encap, srr A (source route), hdrincl6      header6 SRC DST  icmp6 TYPE DST
  *   family N TYPE          a socket of that family
  *   port-range LO HI  bindx A  connectx A:P (SCTP)  newroute A  device-address DEV A (by ioctl)  own-net (unshare, lo up)
  *   rate MS                connections by 127.0.0.1 a second of CPU time
@@ -785,11 +785,11 @@ static int run_odd(char **a, int *i, int n)
 	if (!strcmp(op, "header6")) {
 		one = ARG, two = ARG;
 		send_header6(one, two);
-	} else if (!strcmp(op, "echo6")) {
-		struct icmphdr h = { .type = 128 };
+	} else if (!strcmp(op, "icmp6")) {
+		struct { struct icmphdr h; uint8_t rest[16]; } p = { .h.type = (uint8_t)atoi(ARG) };
 
 		parse(ARG);
-		result(sendto(fd, &h, sizeof(h), 0, &sa.any, sa_len));
+		result(sendto(fd, &p, sizeof(p), 0, &sa.any, sa_len));
 	} else if (!strcmp(op, "family")) {
 		one = ARG, two = ARG;
 		fd = socket(atoi(one), atoi(two) | SOCK_CLOEXEC, 0);

@@ -264,9 +264,11 @@ static void connects(void)
 	check(run(NET_CONNECT4, &a, NULL, 0) == 1, "peers: own addresses pass");
 }
 
+static uint8_t protocol = IPPROTO_TCP;
+
 static uint64_t run_packet4(enum net_hook h, uint32_t src, uint32_t dst)
 {
-	uint8_t p[28] = { 0x45, [9] = IPPROTO_TCP };
+	uint8_t p[28] = { 0x45, [9] = protocol, [20] = 8 };     /* as ICMP: echo */
 	struct __sk_buff skb = { .len = sizeof(p), .protocol = htons(ETH_P_IP), .sk = &sk };
 
 	src = htonl(src);
@@ -301,6 +303,20 @@ static void filters(void)
 	check(run_packet4(NET_EGRESS, IP(0, 0, 0, 0), IP(8, 8, 8, 8)) == 0, "egress: not from 0.0.0.0");
 	check(run_packet4(NET_EGRESS, IP(255, 255, 255, 255), IP(8, 8, 8, 8)) == 0, "egress: not from what fills empty slots");
 	check(run_packet4(NET_EGRESS, IP(127, 5, 6, 1), IP(127, 5, 6, 1)) == 1, "egress: from the loopback");
+	check(run_packet4(NET_EGRESS, IP(127, 5, 6, 1), IP(10, 7, 0, 2)) == 1, "egress: from there to an own address");
+	check(run_packet4(NET_EGRESS, IP(127, 5, 6, 1), IP(8, 8, 8, 8)) == 0, "egress: from there not to others");
+	check(run_packet4(NET_EGRESS, IP(10, 1, 2, 3), IP(127, 5, 6, 1)) == 1, "egress: to the loopback");
+	check(run_packet4(NET_EGRESS, IP(10, 1, 2, 3), IP(127, 0, 0, 1)) == 1, "egress: TCP to the host's: it answers");
+	sk.type = SOCK_RAW;
+	check(run_packet4(NET_EGRESS, IP(10, 1, 2, 3), IP(127, 0, 0, 1)) == 0, "egress: not by a raw socket");
+	protocol = IPPROTO_ICMP;
+	check(run_packet4(NET_EGRESS, IP(10, 1, 2, 3), IP(127, 0, 0, 1)) == 1, "egress: but for ping");
+	sk.type = SOCK_DGRAM;
+	protocol = IPPROTO_UDP;
+	check(run_packet4(NET_EGRESS, IP(10, 1, 2, 3), IP(127, 0, 0, 1)) == 0, "egress: UDP not to the host's loopback");
+	check(run_packet4(NET_EGRESS, IP(10, 1, 2, 3), IP(127, 5, 7, 1)) == 0, "egress: not to another guest's");
+	protocol = IPPROTO_TCP;
+	sk.type = 0;
 	check(run_packet4(NET_EGRESS, IP(10, 1, 2, 3), IP(224, 0, 0, 1)) == 0, "egress: not to multicast");
 	check(run_packet4(NET_INGRESS, IP(8, 8, 8, 8), IP(10, 1, 2, 3)) == 1, "ingress: to an own address");
 	check(run_packet4(NET_INGRESS, IP(8, 8, 8, 8), IP(10, 1, 2, 4)) == 0, "ingress: not to another");
@@ -312,7 +328,7 @@ static void filters(void)
 	check(run(NET_EGRESS, &skb, shorty, sizeof(shorty)) == 0, "egress: what is too short for a header");
 	skb.protocol = htons(ETH_P_ARP);
 	check(run(NET_EGRESS, &skb, shorty, sizeof(shorty)) == 0, "egress: what is no IP");
-	check(counters.tx_packets[0] == 3 && counters.tx_bytes[0] == 84 && counters.rx_packets[1] == 1, "packets are counted");
+	check(counters.tx_packets[0] == 7 && counters.tx_bytes[0] == 196 && counters.rx_packets[1] == 1, "packets are counted");
 	config.flags |= NET_MULTICAST;
 	check(run_packet4(NET_EGRESS, IP(10, 1, 2, 3), IP(224, 0, 0, 1)) == 1, "multicast: with the ccap");
 	check(run_packet4(NET_INGRESS, IP(8, 8, 8, 8), IP(10, 7, 255, 255)) == 1, "broadcast of an own network: with the ccap");
