@@ -12,7 +12,7 @@ CC	:= $(if $(filter default,$(origin CC)),musl-gcc,$(CC))
 BUILD_CC ?= gcc
 STRIP	?= strip
 PREFIX	?= /usr/local
-CFLAGS	?= -Os -g -fno-asynchronous-unwind-tables
+CFLAGS	?= $(small) -g
 O	?= build
 Q	:= $(if $(filter 1,$(V)),,@)
 say	= @$(if $(filter 1,$(V)),:,printf '  %-7s %s\n' $(1) $(2))
@@ -22,9 +22,11 @@ obj	:= $(src:%.c=$(O)/%.o)
 # The compiler's own words; tried, since none of these is everywhere.
 try	= $(shell echo 'int main(void) { return 0; }' | $(CC) $(1) -Werror -xc - \
 	  -o /dev/null >/dev/null 2>&1 && echo '$(1)')
+small	:= $(or $(call try,-Oz),-Os)
 triplet	:= $(shell $(CC) -print-multiarch 2>/dev/null)
+# Not -fcf-protection: musl has none, so the kernel turns none on for what is linked with it.
 harden	:= -fPIE -fno-asynchronous-unwind-tables -fstack-protector-strong -ffunction-sections -fdata-sections \
-	$(call try,-fcf-protection) $(call try,-fstack-clash-protection)
+	$(call try,-fcf-protection=none) $(call try,-fstack-clash-protection) $(call try,-malign-data=abi)
 
 # musl-gcc's specs know no -static-pie (they would make a dynamic executable of
 # it): there the start files are named by hand.  rcrt1.o is what relocates.
@@ -60,7 +62,9 @@ LIBCAP_CFLAGS ?= $(if $(filter $(O)/libcap/libcap.a,$(LIBCAP)),-I$(O)/libcap/inc
 
 base	= -std=gnu11 -D_GNU_SOURCE= $(warn) -I. -MMD -MP
 cflags	= $(base) $(harden) $(CFLAGS) $(LIBCAP_CFLAGS) $(headers)
-ldflags	= $(pie) -Wl,-z,relro,-z,now,-z,noexecstack,--gc-sections $(LDFLAGS)
+# Headers, text and constants are one mapping: two less to make at each exec and to copy at each fork, and 8 KB less
+# of padding. Sorted, the small variables, which every process writes to, share few pages.
+ldflags	= $(pie) -Wl,-z,relro,-z,now,-z,noexecstack,-z,noseparate-code,--gc-sections,--sort-section=alignment $(LDFLAGS)
 
 vrun: $(obj) $(LIBCAP)
 	$(call say,LD,$@)
