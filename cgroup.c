@@ -943,19 +943,24 @@ void cgroup_renew(struct cgroup *cg)
 	umask(mask);
 }
 
+void cgroup_limit_nesting(const struct cgroup *cg)
+{
+	char depth[16];
+
+	/* What a guest makes there we must be able to count and remove; and memory cgroups are numbered for the whole
+	 * machine, up to 65535. Above the payload, where its root can't change it. Before Linux 5.14 closing this file
+	 * would give the claim back (open_lock). */
+	snprintf(depth, sizeof(depth), "%d", HIERARCHY_DEPTH + 1);
+	if (cg->kill_fd >= 0 && (write_at(cg->dir_fd, "cgroup.max.depth", depth) ||
+				 write_at(cg->dir_fd, "cgroup.max.descendants", "4096")))
+		die_sys("limit how many cgroups the guest may make");
+}
+
 void cgroup_delegate(const struct cgroup *cg, uint32_t id_base)
 {
 	/* What cgroup-v2.rst's "Model of Delegation" names: the directory and these files, no limit among them. */
 	static const char *const files[] = { "", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control" };
-	char depth[16];
 
-	/* What a guest makes there we must be able to remove; and memory cgroups are numbered for the whole machine, up
-	 * to 65535. Above the payload, where its root can't change it. Before Linux 5.14 closing this file would give
-	 * the claim back (open_lock). */
-	snprintf(depth, sizeof(depth), "%d", HIERARCHY_DEPTH + 1);
-	if (cg->kill_fd >= 0 && (write_at(cg->dir_fd, "cgroup.max.depth", depth) ||
-				 write_at(cg->dir_fd, "cgroup.max.descendants", "4096")))
-		die_sys("--init: limit how many cgroups the guest may make");
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
 		if (fchownat(cg->payload_fd, files[i], id_base, id_base, AT_EMPTY_PATH) < 0)
 			die_sys("--init: give the inner cgroup's %s to the guest", *files[i] ? files[i] : "directory");

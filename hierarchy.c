@@ -152,6 +152,19 @@ int hierarchy_v1(const char *controller)
 	return fd;
 }
 
+/* Each v1 hierarchy, with or without a controller, is a line; v2's begins with 0 (cgroups(7)). */
+bool hierarchy_has_v1(void)
+{
+	char text[8192], *save, *line;
+
+	if (read_at(host_proc_fd(), "self/cgroup", text, sizeof(text)) < 0)
+		return false;
+	for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		if (strncmp(line, "0:", 2))
+			return true;
+	return false;
+}
+
 /* The cgroup2 tree: mounted where everyone mounts it, mounted elsewhere, or (initramfs) by ourselves. */
 int hierarchy_tree(void)
 {
@@ -318,39 +331,57 @@ bool hierarchy_wait(int dir_fd, const char *event, int timeout_ms)
 	return false;
 }
 
-/* A directory and all below it; a guest may have made any number in a delegated payload. */
-static int remove_tree(int parent_fd, const char *name, unsigned depth)
+/* Whatever has none below it. In *full, opened, the first one that is left; -1: none. */
+static void remove_children(int dir_fd, int *full)
 {
-	_cleanup_fd_ int fd = -1;
-	DIR *dir;
-	int copy_fd;
+	int copy_fd = hierarchy_dir(dir_fd, ".");
+	DIR *dir = copy_fd >= 0 ? fdopendir(copy_fd) : NULL;
+
+	*full = -1;
+	for (struct dirent *e; dir && *full < 0 && (e = readdir(dir)); )
+		if (e->d_type == DT_DIR && e->d_name[0] != '.' && unlinkat(dir_fd, e->d_name, AT_REMOVEDIR))
+			*full = hierarchy_dir(dir_fd, e->d_name);
+	if (dir)
+		closedir(dir);
+}
+
+/* A directory and all below it. A guest that may mount has made any number, deeper than there are descriptors: so down
+ * to where nothing is below, and up by "..". */
+static int remove_tree(int parent_fd, const char *name)
+{
+	ino_t emptied = 0;              /* where we come from; one that is there still has processes */
+	unsigned depth = 0;
+	struct stat st;
+	int fd, next;
 
 	if (unlinkat(parent_fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
 		return 0;
-	if (!depth)
-		return -1;
-	fd = hierarchy_dir(parent_fd, name);
-	copy_fd = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
-	dir = copy_fd >= 0 ? fdopendir(copy_fd) : NULL;
-	for (struct dirent *e; dir && (e = readdir(dir)); ) {
-		if (e->d_type == DT_DIR && e->d_name[0] != '.')
-			remove_tree(fd, e->d_name, depth - 1);
+	for (fd = hierarchy_dir(parent_fd, name); fd >= 0; fd = next) {
+		remove_children(fd, &next);
+		if (next >= 0) {
+			depth++;
+			if (fstat(next, &st) < 0 || st.st_ino == emptied)
+				close_fd(&next);
+		} else if (depth > 0) {
+			depth--;
+			emptied = fstat(fd, &st) < 0 ? 0 : st.st_ino;
+			next = hierarchy_dir(fd, "..");
+		}
+		close(fd);
 	}
-	if (dir)
-		closedir(dir);
 	return unlinkat(parent_fd, name, AT_REMOVEDIR);
 }
 
 int hierarchy_remove(int parent_fd, const char *name)
 {
-	return remove_tree(parent_fd, name, DEPTH);
+	return remove_tree(parent_fd, name);
 }
 
 int hierarchy_remove_by_fd(int dir_fd, const char *name)
 {
 	_cleanup_fd_ int parent_fd = dir_fd >= 0 ? hierarchy_dir(dir_fd, "..") : -1;
 
-	return parent_fd < 0 ? 0 : remove_tree(parent_fd, name, DEPTH);
+	return parent_fd < 0 ? 0 : remove_tree(parent_fd, name);
 }
 
 void hierarchy_remove_leaf(int parent_fd)

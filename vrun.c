@@ -40,10 +40,13 @@
 #include <sys/statfs.h>
 #include <sys/wait.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/keyctl.h>
 #include <linux/magic.h>
 
 extern char **environ;
+
+#define SYS_ADMIN (UINT64_C(1) << CAP_SYS_ADMIN)
 
 enum { ENTER_WAIT_MS = 5000 };          /* for an entered command's filter; a few ms, unless the machine is swamped */
 
@@ -95,6 +98,11 @@ static bool brokered(const struct plan *p) { return seccomp_notifies(p); }
 /* Where our own init isn't what all the guest's processes hang on. */
 static bool needs_guard(const struct plan *p) { return p->context.init || !own(p, NS_PID); }
 static bool is_init(const struct plan *p) { return p->context.init; }
+/* Its root owns the payload, or could mount cgroup2 and owns that as the host's root. */
+static bool may_make_cgroups(const struct plan *p)
+{
+	return p->context.init || (!has_userns(p) && (p->rights.ccap & CCAP_USERNS || p->rights.cap_add & SYS_ADMIN));
+}
 static bool among_others(const struct plan *p) { return !has_userns(p) && !own(p, NS_PID); }
 static bool needs_copy(const struct plan *p) { return !has_userns(p); }
 
@@ -113,6 +121,7 @@ static void claim(struct run *r)
 
 static void limit(struct run *r) { limits_apply(r->plan, &r->sup->cg); }
 static void open_view(struct run *r) { procvirt_open(r->plan, &r->sup->cg, &r->sup->view); }
+static void limit_nesting(struct run *r) { cgroup_limit_nesting(&r->sup->cg); }
 static void delegate(struct run *r) { cgroup_delegate(&r->sup->cg, r->id_base); }
 
 static void filter_addresses(struct run *r)
@@ -535,6 +544,7 @@ static const struct step supervisor_steps[] = {
 	{ "claim the context id and the name; make its cgroup", "cgroup2; Linux 4.5", always, claim, true },
 	{ "write its limits", "the limits' cgroup controllers", always, limit, true },
 	{ "make the guest's view of uptime, memory, CPUs and load (FUSE)", "Linux 5.2", has_view, open_view },
+	{ "limit how many cgroups the guest may make", "", may_make_cgroups, limit_nesting, true },
 	{ "delegate the inner cgroup to the guest's init", "", is_init, delegate },
 	{ "load or find the address programs, attach them, fill their configuration", "CONFIG_CGROUP_BPF", ip_list,
 	  filter_addresses, true },
@@ -982,6 +992,18 @@ static void check_stdio(const struct plan *p)
 	}
 }
 
+/* A guest's root that is the host's owns every cgroup's files; in a user namespace of its own it could mount them. A v2
+ * mount begins at the guest's cgroup, below the limits. A v1 mount begins at the limits, or where the guest has none at
+ * the top of the hierarchy, with everybody's. SYS_ADMIN is that power anyway. */
+static void check_nested(const struct plan *p)
+{
+	if (has_userns(p) || !(p->rights.ccap & CCAP_USERNS) || p->rights.cap_add & SYS_ADMIN)
+		return;
+	if (hierarchy_has_v1())
+		die("--ccap userns: with --userns no the guest's root could mount the host's v1 cgroup hierarchies and "
+		    "change anybody's limits; --userns yes does without");
+}
+
 /* Everything that looks at the caller's files and descriptors: as the caller. */
 static void check(struct plan *p)
 {
@@ -989,6 +1011,7 @@ static void check(struct plan *p)
 	opts_check(p);                  /* first: a descriptor that we open is none of --keep-fd's */
 	check_pid_file(p);
 	caps_check(p);
+	check_nested(p);
 	identity_check(p);
 	seccomp_check(p);
 	root_check(p);

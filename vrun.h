@@ -431,6 +431,7 @@ void cgroup_claim(struct plan *p, struct cgroup *cg);   /* xid and name, atomica
 void cgroup_publish_addresses(const struct plan *p, struct cgroup *cg); /* --set --ip */
 void cgroup_publish(struct cgroup *cg, pid_t init, int ctl_fd, const struct plan *p);   /* attributes known late */
 void cgroup_enter(const struct cgroup *cg);     /* guest init, single-threaded: "0" to each v1 `tasks` */
+void cgroup_limit_nesting(const struct cgroup *cg);     /* how many cgroups may be below the guest's */
 void cgroup_delegate(const struct cgroup *cg, uint32_t id_base);        /* --init: the payload is the guest's to divide */
 int cgroup_broker(struct cgroup *cg);   /* makes the broker's leaf on first use; its fd */
 bool cgroup_populated(const struct cgroup *cg);
@@ -461,6 +462,7 @@ void cgroup_changing(const struct cgroup *cg, bool changing);
 /* hierarchy.c, the second file of this room */
 int hierarchy_dir(int dir_fd, const char *name);        /* opens a directory, no link; CLOEXEC */
 int hierarchy_tree(void);               /* cgroup2's root; mounted by ourselves, without a name, if nobody has; -1 */
+bool hierarchy_has_v1(void);                    /* some v1 hierarchy is mounted somewhere */
 int hierarchy_v1(const char *controller);       /* root of the v1 hierarchy that has it; stays open; -1: none */
 int hierarchy_below(int root_fd, const char *path);     /* "/a/b" below a root: no link, no way up */
 /* "/a/b", where a process (0: ourselves) is: in a controller's v1 hierarchy, or (NULL) in cgroup2. */

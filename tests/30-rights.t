@@ -183,6 +183,24 @@ for ccap in nosuch '' userns, quota_ctl oom_adjust secure_mount; do
 	like "with one line that names it" "$err" '^vrun: --ccap'
 done
 
+# Guest root that is the host's owns every cgroup's files; where it could mount them it would be at everybody's limits.
+v1=/sys/fs/cgroup/pids
+if grep -qv '^0:' /proc/self/cgroup; then
+	exits "--ccap userns with --userns no is refused beside v1 hierarchies" 125 \
+		"$VRUN" -q --root "$R" --userns no --ccap userns -- true
+	like "with one line that says why" "$err" '^vrun: --ccap userns: .*v1.*--userns yes'
+	ok "(with SYS_ADMIN, which is as much, it isn't)" \
+		"$VRUN" -q --root "$R" --userns no --ccap userns --cap-add SYS_ADMIN -- true
+fi
+if [ -e $v1/tasks ] && mkdir "$v1/vrun-test$$"; then
+	at_exit "rmdir $v1/vrun-test$$"
+	echo 7 >"$v1/vrun-test$$/pids.max"
+	run unshare -UrmC sh -c "mount -t cgroup -o pids pids '$tmp' && echo max >'$tmp/vrun-test$$/pids.max'"
+	is "control: root in a user namespace of its own lifts any limit there" "$(cat "$v1/vrun-test$$/pids.max")" max
+else
+	skip "no v1 hierarchy of pids"
+fi
+
 # The caller's side: a setuid vrun makes nobody more than he is (CVE-2020-5291, CVE-2026-41163).
 mkdir "$tmp/setuid" && chmod 711 "$tmp" "$tmp/setuid" && cp "$VRUN" "$tmp/setuid/vrun" && chmod 4755 "$tmp/setuid/vrun"
 cp "$helpers/rights" "$tmp/setuid/rights" && chmod 755 "$tmp/setuid/rights"

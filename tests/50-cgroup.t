@@ -154,6 +154,13 @@ for u in yes no; do
 	unlike "and are gone with the guest (userns $u)" "$("$VRUN" --list)" "^nester$$ "
 done
 
+# Who may mount makes them without --init as well, and in v1 as deep as he likes.
+run vrun --name "mounter$$" --userns no --cap-add SYS_ADMIN --pids 50 -- sh -c 'mkdir -p /tmp/c; mount -t cgroup2 c /tmp/c
+	cd /tmp/c || exit 1; mkdir x y y/z; i=0; while mkdir d && cd d; do i=$((i + 1)); done 2>/dev/null; echo $i
+	mount -t cgroup -o pids c /tmp/c && cd /tmp/c && for i in 0 1 2 3 4 5 6 7 8 9; do mkdir -p a/b/c/d/e/f b/c; cd a/b/c/d/e; done'
+is "a guest that may mount nests no deeper" "$out" 32
+unlike "and all that is gone with it" "$("$VRUN" --list)" "^mounter$$ "
+
 # --- --cgroup ----------------------------------------------------------------
 
 mkdir "$cg2/vrun-test-parent$$"
