@@ -67,40 +67,50 @@ void supervise_status(const struct supervisor *s, const char *fmt, ...)
 	write_all(s->status_fd, line, (size_t)n);       /* a reader that went away is no reason to end the guest */
 }
 
-void supervise_pid_file(struct supervisor *s)
+/* The pid file's name until COMMAND runs. */
+static const char *pid_name_aside(const struct supervisor *s)
 {
-	char tmp[300], text[32];
-	struct stat st;
-	int fd, n;
+	static char name[300];
 
-	if (s->pid_dir_fd < 0)
-		return;
-	/* Written aside and renamed: a reader never sees an empty file, and no symlink at the name is followed. */
-	snprintf(tmp, sizeof(tmp), ".%s.%d", s->pid_name, (int)getpid());
-	fd = openat(s->pid_dir_fd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	snprintf(name, sizeof(name), ".%s.%d", s->pid_name, (int)getpid());
+	return name;
+}
+
+void supervise_pid_make(struct supervisor *s)
+{
+	struct stat st;
+	char text[32];
+	int fd, n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+
+	fd = openat(s->pid_dir_fd, pid_name_aside(s), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
 		die_sys("--pid-file: create %s", quote(s->pid_name));
-	n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
-	if (write_all(fd, text, (size_t)n) < 0 || fstat(fd, &st) < 0 ||
-	    renameat(s->pid_dir_fd, tmp, s->pid_dir_fd, s->pid_name) < 0) {
-		int e = errno;
-
-		unlinkat(s->pid_dir_fd, tmp, 0);
-		errno = e;
+	s->pid_aside = true;
+	if (write_all(fd, text, (size_t)n) < 0 || fstat(fd, &st) < 0)
 		die_sys("--pid-file: write %s", quote(s->pid_name));
-	}
 	close(fd);
 	s->pid_ino = st.st_ino;
+}
+
+void supervise_pid_place(struct supervisor *s)
+{
+	if (!s->pid_aside)
+		return;
+	if (renameat(s->pid_dir_fd, pid_name_aside(s), s->pid_dir_fd, s->pid_name) < 0)
+		die_sys("--pid-file: write %s", quote(s->pid_name));
+	s->pid_aside = false;
 }
 
 static void remove_pid_file(struct supervisor *s)
 {
 	struct stat st;
 
-	if (s->pid_dir_fd < 0 || !s->pid_ino)
-		return;
-	if (fstatat(s->pid_dir_fd, s->pid_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == s->pid_ino)
+	if (s->pid_aside)
+		unlinkat(s->pid_dir_fd, pid_name_aside(s), 0);
+	else if (s->pid_ino && fstatat(s->pid_dir_fd, s->pid_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		 st.st_ino == s->pid_ino)
 		unlinkat(s->pid_dir_fd, s->pid_name, 0);
+	s->pid_aside = false;
 	s->pid_ino = 0;
 }
 

@@ -149,6 +149,8 @@ static void join_view(struct run *r)
 }
 
 static void guard(struct run *r) { supervise_guard(r->sup); }
+static void make_pid_file(struct run *r) { supervise_pid_make(r->sup); }
+static bool has_pid_file(const struct plan *p) { return p->control.pid_file; }
 
 /* Linux-VServer's vshelper could refuse a start, too. */
 static void help_startup(struct run *r)
@@ -543,6 +545,7 @@ static void build(struct run *r)
 static const struct step supervisor_steps[] = {
 	{ "claim the context id and the name; make its cgroup", "cgroup2; Linux 4.5", always, claim, true },
 	{ "write its limits", "the limits' cgroup controllers", always, limit, true },
+	{ "write the pid file, under another name until COMMAND runs", "", has_pid_file, make_pid_file, true },
 	{ "make the guest's view of uptime, memory, CPUs and load (FUSE)", "Linux 5.2", has_view, open_view },
 	{ "limit how many cgroups the guest may make", "", may_make_cgroups, limit_nesting, true },
 	{ "delegate the inner cgroup to the guest's init", "", is_init, delegate },
@@ -881,8 +884,7 @@ static void guest_start(struct run *r)
 	supervise_status(&sup, "{\"event\":\"exec\"}");
 	if (p->control.verbose)
 		note("guest %s: xid %u, pid %d, cgroup %s", sup.cg.name, sup.cg.xid, (int)sup.init_pid, sup.cg.path);
-	if (!r->again)
-		supervise_pid_file(&sup);
+	supervise_pid_place(&sup);
 	if (!sup.restartable)
 		release_stdio(p, &sup);
 	tty_start(&sup.tty);
@@ -972,8 +974,9 @@ static void check_pid_file(struct plan *p)
 		die_sys("--pid-file %s: open its directory", quote(f));
 	if (faccessat(p->control.pid_dir_fd, ".", W_OK, 0) < 0)
 		die_sys("--pid-file %s: write to its directory", quote(f));
-	if (fstatat(p->control.pid_dir_fd, base, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
-		die("--pid-file %s: is a directory", quote(f));
+	/* It will be replaced, and removed in the end: no /dev/null, and no link as /dev/stdout is. */
+	if (fstatat(p->control.pid_dir_fd, base, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode))
+		die("--pid-file %s: is there, and is no regular file", quote(f));
 	free(dir);
 }
 

@@ -815,6 +815,7 @@ struct supervisor {                     /* plain data: travels in the sealed mem
 	int pid_dir_fd;                 /* directory of --pid-file, -1: none */
 	char pid_name[256];
 	uint64_t pid_ino;               /* the file we made: only that one is removed */
+	bool pid_aside;                 /* it isn't in its place yet */
 	bool swept;
 	bool init_mode, share_pid, quiet, reexeced;
 	bool restartable;               /* --init and --on-reboot restart: reboot(2) starts the guest anew */
@@ -841,7 +842,9 @@ struct supervisor {                     /* plain data: travels in the sealed mem
 	struct broker broker;           /* listener_fd -1: nothing is brokered */
 };
 void supervise_status(const struct supervisor *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void supervise_pid_file(struct supervisor *s);
+/* --pid-file: first under another name, so that what can fail fails before COMMAND runs, and nobody reads half of it. */
+void supervise_pid_make(struct supervisor *s);
+void supervise_pid_place(struct supervisor *s);
 void supervise_guard(struct supervisor *s);     /* forks the guard; before guest init is born */
 void supervise_tells(struct supervisor *s);     /* from now on die() says so on s's status line */
 void supervise_hooks(struct supervisor *s);     /* from now on die() undoes s and says so on its status line */

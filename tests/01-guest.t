@@ -70,6 +70,22 @@ is "with the supervisor's pid" "$(cat "$tmp/pid")" "$pid"
 kill "$pid"
 wait "$pid"
 not_ok "--pid-file is gone at the end" test -e "$tmp/pid"
+mkdir "$tmp/pids"
+mkfifo "$tmp/pids/fifo" && ln -s fifo "$tmp/pids/link"
+for there in fifo link; do
+	exits "--pid-file doesn't replace a $there" 125 "$VRUN" --pid-file "$tmp/pids/$there" --root "$R" -- echo ran
+	like "and says so" "$err" "^vrun: --pid-file '$tmp/pids/$there': is there, and is no regular file"
+done
+exits "--pid-file with COMMAND missing" 127 "$VRUN" --pid-file "$tmp/pids/none" --root "$R" -- nosuch
+is "leaves nothing there" "$(ls -A "$tmp/pids")" "$(printf 'fifo\nlink')"
+exits "a --pid-file that can't be made is an error" 125 "$VRUN" --pid-file /sys/none --root "$R" -- echo ran
+is "before COMMAND runs" "$out" ""
+
+# the caller's place
+run unshare -pf "$VRUN" --root "$R" -- sh -c 'echo $$'
+is "from a pid namespace whose /proc is another's a guest runs as ever" "$status $out $err" "0 2 "
+run unshare -Ur "$VRUN" --root "$R" -- true
+like "root of another user namespace is told that he is none" "$status $err" '^125 vrun: .*user namespace'
 
 # a closed stdin, stdout, stderr
 ok "a caller that closed 0-2 leaks no descriptor of ours" sh -c "'$VRUN' --root '$R' -- sh -c 'readlink /proc/self/fd/0 | grep -q null' <&- >&- 2>&-"
