@@ -571,6 +571,8 @@ static bool claim_name(struct cgroup *cg, int register_fd, const char *name)
 
 		if (fsetxattr(register_fd, key, number, strlen(number), XATTR_CREATE) == 0)
 			return true;
+		if (errno == EPERM)
+			die("claim the name %s: only root of the host's own user namespace may", name);
 		if (errno != EEXIST)
 			die_sys("cgroup /vrun: claim the name %s", name);
 		n = fgetxattr(register_fd, key, owner, sizeof(owner) - 1);

@@ -559,6 +559,20 @@ void protect_relro(void)
 	}
 }
 
+/* The numbers in it are those of our own pid namespace. Else (`unshare -pf` without a new /proc) /proc/PID would be
+ * another process than the one that we mean, and uid_map be written there. */
+static bool shows_own_pids(int proc_fd)
+{
+	char self[16], own[16];
+	ssize_t n = readlinkat(proc_fd, "self", self, sizeof(self) - 1);
+
+	if (n < 0)
+		return false;
+	self[n] = '\0';
+	snprintf(own, sizeof(own), "%d", (int)getpid());
+	return strcmp(self, own) == 0;
+}
+
 int host_proc_fd(void)
 {
 	static int fd = -1;
@@ -568,11 +582,11 @@ int host_proc_fd(void)
 		return fd;
 	/* Not by path alone: what stands at /proc may be a directory of lies (CVE-2025-52881, CVE-2019-19921). */
 	fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd >= 0 && (fstatfs(fd, &s) < 0 || s.f_type != PROC_SUPER_MAGIC))
+	if (fd >= 0 && (fstatfs(fd, &s) < 0 || s.f_type != PROC_SUPER_MAGIC || !shows_own_pids(fd)))
 		close_fd(&fd);
 	if (fd < 0)
-		fd = own_proc();        /* an initramfs before anyone mounted it */
+		fd = own_proc();        /* an initramfs before anyone mounted it, or see above */
 	if (fd < 0)
-		die_sys("/proc is no procfs here, and none can be mounted");
+		die_sys("/proc is no procfs of this pid namespace, and none can be mounted");
 	return fd;
 }
