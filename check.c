@@ -295,5 +295,5 @@ int check_run(const struct plan *p)
 		else
 			printf("%-24s yes\n", f->name);
 	}
-	return fflush(stdout) ? EXIT_VRUN : 0;
+	return flush_output();
 }

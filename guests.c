@@ -336,7 +336,7 @@ static int verb_list(struct plan *p)
 	if (p->control.json)
 		printf("]\n");
 	free(xids);
-	return fflush(stdout) ? EXIT_VRUN : 0;
+	return flush_output();
 }
 
 /* ---- --status ---- */
@@ -466,7 +466,7 @@ static int verb_status(struct plan *p)
 	} else {
 		status_text(&f, &sched);
 	}
-	return fflush(stdout) ? EXIT_VRUN : 0;
+	return flush_output();
 }
 
 /* ---- ending ---- */

@@ -956,8 +956,12 @@ static void check_control(const struct plan *p)
 {
 	const struct control *c = &p->control;
 
-	if (c->status_fd >= 0 && fcntl(c->status_fd, F_GETFD) < 0)
+	int mode = c->status_fd < 0 ? O_WRONLY : fcntl(c->status_fd, F_GETFL);
+
+	if (mode < 0)
 		die_sys("--status-fd %d", c->status_fd);
+	if ((mode & O_ACCMODE) == O_RDONLY || mode & O_PATH)
+		die("--status-fd %d: is not open for writing", c->status_fd);
 	for (size_t i = 0; i < c->n_keep_fd; i++) {
 		if (c->keep_fd[i] == c->status_fd)
 			die_usage("--status-fd and --keep-fd: %d is in both: the guest could write there",

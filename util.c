@@ -123,6 +123,14 @@ void note(const char *fmt, ...)
 	print_line(text, "");
 }
 
+int flush_output(void)
+{
+	/* Not by fflush alone: musl writes a first line at once, and forgets it when that fails. */
+	if (fflush(stdout) || ferror(stdout))
+		die("standard output: what was to be printed could not be written");
+	return 0;
+}
+
 int read_error(int fd, int32_t *code, char *text, size_t size)
 {
 	ssize_t n = read(fd, text, size - 1);

@@ -1094,17 +1094,17 @@ int main(int argc, char **argv)
 	switch (plan.verb) {
 	case VERB_HELP:
 		opts_help(stdout);
-		return fflush(stdout) ? EXIT_VRUN : 0;
+		return flush_output();
 	case VERB_VERSION:
 		printf("vrun %s\n", VRUN_VERSION);
-		return fflush(stdout) ? EXIT_VRUN : 0;
+		return flush_output();
 	case VERB_COMPLETION:
 		opts_completion(stdout);
-		return fflush(stdout) ? EXIT_VRUN : 0;
+		return flush_output();
 	case VERB_EXPLAIN:
 		check(&plan);
 		explain(&plan);
-		return fflush(stdout) ? EXIT_VRUN : 0;
+		return flush_output();
 	case VERB_CHECK:
 		return check_run(&plan);
 	case VERB_RUN:

@@ -183,6 +183,7 @@ _Noreturn void die_code(int code, const char *fmt, ...) __attribute__((format(pr
 /* Usage errors: the line, then "Try 'vrun --help'.", exit 125. */
 _Noreturn void die_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));  /* "vrun: ..." on stderr unless -q */
+int flush_output(void);                 /* 0, or dies: what was printed on stdout could not be written */
 extern bool util_quiet;
 /* In a child: die() sends {code, text} here instead of printing. In the supervisor: what undoes (may be NULL). */
 extern int util_error_fd;

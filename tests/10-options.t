@@ -48,7 +48,10 @@ run "$VRUN" --version
 is "--version exits with 0" "$status" 0
 like "--version prints a version and nothing else" "$out" '^vrun [0-9.]+$'
 # shellcheck disable=SC2016 # expanded by the inner sh
-exits "--help on a full disk fails" 125 sh -c '"$1" --help >/dev/full' sh "$VRUN"
+for option in help version check list completion; do
+	exits "--$option on a full disk fails" 125 sh -c '"$1" --$2 >/dev/full' sh "$VRUN" $option
+	like "with one line that says so" "$err" '^vrun: standard output'
+done
 run "$VRUN"
 is "vrun alone exits with 125" "$status" 125
 is "vrun alone prints nothing on stdout" "$out" ""
@@ -283,6 +286,9 @@ exec 9>/dev/null
 refuses "one descriptor for --status-fd and --keep-fd is refused" "--status-fd and --keep-fd: 9" \
 	--status-fd 9 --keep-fd 9 -- /bin/echo ran
 exec 9>&-
+run sh -c '"$1" --status-fd 9 -- /bin/echo ran 9</dev/null' sh "$VRUN"
+like "--status-fd of a descriptor that can't be written is refused" "$status $err$out" \
+	'^125 vrun: --status-fd 9: is not open for writing$'
 # What vrun itself opens takes the lowest free number, and must not pass for the caller's descriptor.
 for option in keep-fd status-fd; do
 	refuses "--$option of a closed descriptor is refused, whatever vrun has opened since" "--$option 3" \
