@@ -110,7 +110,7 @@ void die_usage(const char *fmt, ...)
 	char text[1800];
 
 	FORMAT(text, fmt);
-	fail(EXIT_VRUN, text, "\nTry 'vrun --help'.");
+	fail(EXIT_VRUN, text, ". Try 'vrun --help'.");
 }
 
 void note(const char *fmt, ...)

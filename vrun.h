@@ -180,7 +180,7 @@ struct plan {
 _Noreturn void die(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void die_sys(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void die_code(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Usage errors: the line, then "Try 'vrun --help'.", exit 125. */
+/* Usage errors: the line, with "Try 'vrun --help'." at its end, exit 125. */
 _Noreturn void die_usage(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));  /* "vrun: ..." on stderr unless -q */
 int flush_output(void);                 /* 0, or dies: what was printed on stdout could not be written */

@@ -82,8 +82,7 @@ static void refused(const char *line, const char *part)
 {
 	int status;
 	const char *text = outcome(line, &status), *end = strchr(text, '\n');
-	bool holds = status == EXIT_VRUN && strstr(text, part) && end &&
-		     (!end[1] || !strcmp(end + 1, "Try 'vrun --help'.\n"));
+	bool holds = status == EXIT_VRUN && strstr(text, part) && end && !end[1];
 
 	is_true(holds, xasprintf("refused, 125, one line with \"%s\": vrun %s", part, line));
 	if (!holds)
