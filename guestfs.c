@@ -143,6 +143,8 @@ void guestfs_open_pty(struct build *b, int pts_fd, int dev_fd)
 		return;
 	/* A node c 5 1 would be the host's console; a copy of the slave's mount is the guest's terminal. */
 	console = openat(dev_fd, "console", O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+	if (console < 0 && errno == EEXIST)
+		die("--device '/dev/console': with --init that is the guest's terminal");
 	tree = mnt_clone(pts_fd, name, 0);
 	if (console < 0 || tree < 0 || mnt_attach(tree, dev_fd, "console") < 0)
 		die_sys("make the guest's /dev/console");

@@ -320,6 +320,8 @@ static int open_point(struct tree *t, const struct point *pt, bool is_dir)
 		die_sys("%s %s: open the mount point", flag_of(pt), quote(pt->dst));
 	if (fstat(fd, &st) < 0)
 		die_sys("%s %s: stat the mount point", flag_of(pt), quote(pt->dst));
+	if (!is_dir && S_ISDIR(st.st_mode))
+		die("%s %s: a directory stands there, and the source is none", flag_of(pt), quote(pt->dst));
 	if (st.st_dev == t->st.st_dev && st.st_ino == t->st.st_ino)
 		die("%s %s: in the root this leads to /", flag_of(pt), quote(pt->dst));
 	if (pt->given && !mounts_in_own(pt->dst) && leads_into_own(fd))
