@@ -353,6 +353,14 @@ static uint64_t most_open_files(void)
 	return n;
 }
 
+static const char *rlimit_text(uint64_t value)
+{
+	static char text[24];
+
+	snprintf(text, sizeof(text), value == UINT64_MAX ? "inf" : "%llu", (unsigned long long)value);
+	return text;
+}
+
 void limits_apply_rlimits(const struct plan *p, pid_t pid)
 {
 	for (size_t i = 0; i < p->limits.n_rlimit; i++) {
@@ -360,16 +368,18 @@ void limits_apply_rlimits(const struct plan *p, pid_t pid)
 		struct rlimit new = {
 			.rlim_cur = s->soft == UINT64_MAX ? RLIM_INFINITY : s->soft,
 			.rlim_max = s->hard == UINT64_MAX ? RLIM_INFINITY : s->hard,
-		};
+		}, old;
 
 		if (prlimit(pid, (unsigned)s->resource, &new, NULL) == 0)
 			continue;
 		/* the same EPERM as for a missing CAP_SYS_RESOURCE, which doesn't help here (kernel/sys.c) */
 		if (errno == EPERM && s->resource == RLIMIT_NOFILE && s->hard > most_open_files())
-			die("--rlimit nofile: above %llu, the host's sysctl fs.nr_open",
+			die("--rlimit nofile=%s: above %llu, the host's sysctl fs.nr_open", rlimit_text(s->hard),
 			    (unsigned long long)most_open_files());
-		die_sys("--rlimit %s: prlimit%s", rlimit_name(s->resource),
-			errno == EPERM ? " (raising a hard limit needs CAP_SYS_RESOURCE)" : "");
+		if (errno == EPERM && prlimit(pid, (unsigned)s->resource, NULL, &old) == 0 && new.rlim_max > old.rlim_max)
+			die("--rlimit %s=%s: above %llu, the caller's hard limit (raising that needs CAP_SYS_RESOURCE)",
+			    rlimit_name(s->resource), rlimit_text(s->hard), (unsigned long long)old.rlim_max);
+		die_sys("--rlimit %s=%s: prlimit", rlimit_name(s->resource), rlimit_text(s->hard));
 	}
 }
 
@@ -581,8 +591,8 @@ static void apply_memory(const struct limits *l, const struct cgroup *cg)
 	if (w.v1) {
 		uint64_t memory = l->memory_bytes ? l->memory_bytes : memory_limit_v1(w);
 
-		if (!l->memory_bytes && memory == UINT64_MAX && swap != UINT64_MAX)
-			die("--swap: needs --memory where the memory controller is cgroup v1");
+		if (memory == UINT64_MAX && swap != UINT64_MAX)
+			die("--swap: needs a limit on --memory where the memory controller is cgroup v1");
 		apply_memory_v1(w, memory, swap);
 		return;
 	}

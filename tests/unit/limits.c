@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* limits.c: what its parsers take and refuse, and how the kernel's accounting files are read. */
+#define host_proc_fd fake_proc_fd       /* whose `swaps` a test writes */
 #include "../../limits.c"
+#include <sys/wait.h>
+
+static int fake_fd;                     /* a directory that plays a guest's cgroup, and /proc */
+int host_proc_fd(void) { return fake_fd; }
 
 static int failed, count;
 
@@ -137,11 +142,97 @@ static void write_file(int dir_fd, const char *name, const char *text)
 	close_fd(&fd);
 }
 
+/* A guest's cgroup with these files, all empty, in the hierarchy of v1 or in cgroup2. */
+static struct cgroup cgroup_with(bool v1, const char *const *file)
+{
+	struct cgroup cg = { .dir_fd = fake_fd, .v1_dir_fd = { fake_fd }, .v1_name = { "memory" }, .n_v1 = v1, .xid = 7 };
+
+	for (; *file; file++)
+		write_file(fake_fd, *file, "");
+	return cg;
+}
+
+static bool has(const char *file, const char *want)
+{
+	char text[64] = "";
+
+	read_at(fake_fd, file, text, sizeof(text));
+	return strcmp(text, want) == 0;
+}
+
+/* What apply_memory() dies of; "" if it doesn't. */
+static const char *error_of(struct limits l, const struct cgroup *cg)
+{
+	static char text[512];
+	int32_t code = 0;
+	int fd[2], n;
+
+	if (pipe(fd))
+		return "pipe";
+	fflush(stdout);
+	if (fork() == 0) {
+		util_error_fd = fd[1];
+		apply_memory(&l, cg);
+		_exit(0);
+	}
+	close(fd[1]);
+	n = read_error(fd[0], &code, text, sizeof(text));
+	close(fd[0]);
+	while (wait(NULL) < 0 && errno == EINTR)
+		;
+	return n != 1 ? "" : code != EXIT_VRUN ? "another exit code" : text;
+}
+
+static bool says(struct limits l, const struct cgroup *cg, const char *want) { return strstr(error_of(l, cg), want); }
+
+static void memory(void)
+{
+	static const char *const v1[] = { "memory.limit_in_bytes", "memory.memsw.limit_in_bytes", NULL };
+	static const char *const v2[] = { "memory.max", "memory.swap.max", NULL };
+	static const char some_swap[] = "Filename Type\n/dev/sdb partition\n", no_swap[] = "Filename Type\n";
+	static const char not_counted[] = "--swap: this kernel counts no swap", alone[] = "--swap: needs a limit on --memory";
+	const struct limits limit = { .memory_bytes = 4096 }, none = { .memory_bytes = UINT64_MAX },
+		with_swap = { .memory_bytes = 4096, .swap_bytes = 100, .have_swap = true },
+		all_swap = { .memory_bytes = 4096, .swap_bytes = UINT64_MAX, .have_swap = true },
+		swap_alone = { .swap_bytes = 100, .have_swap = true },
+		no_memory_limit = { .memory_bytes = UINT64_MAX, .swap_bytes = 100, .have_swap = true };
+	struct cgroup cg = cgroup_with(false, v2);
+
+	check(!*error_of(limit, &cg) && has("memory.max", "4096") && has("memory.swap.max", "0"),
+	      "v2: --memory alone allows no swap");
+	cg = cgroup_with(false, v2);
+	check(!*error_of(all_swap, &cg) && has("memory.swap.max", "max"), "v2: --swap inf");
+	cg = cgroup_with(false, v2);
+	check(!*error_of(none, &cg) && has("memory.max", "max") && has("memory.swap.max", "max"),
+	      "v2: --memory inf");
+	unlinkat(fake_fd, "memory.swap.max", 0);
+	write_file(fake_fd, "swaps", some_swap);
+	check(says(limit, &cg, not_counted), "v2 without swap accounting, on a host with swap");
+	check(!*error_of(all_swap, &cg), "there --swap inf is no limit");
+	write_file(fake_fd, "swaps", no_swap);
+	check(!*error_of(limit, &cg), "where there is no swap none needs to be counted");
+
+	cg = cgroup_with(true, v1);
+	check(!*error_of(with_swap, &cg) && has("memory.limit_in_bytes", "4096") &&
+	      has("memory.memsw.limit_in_bytes", "4196"),
+	      "v1: --swap beyond --memory is their sum");
+	cg = cgroup_with(true, v1);
+	check(!*error_of(all_swap, &cg) && has("memory.memsw.limit_in_bytes", "-1"), "v1: --swap inf");
+	write_file(fake_fd, "memory.limit_in_bytes", "9223372036854771712\n");
+	check(says(swap_alone, &cg, alone), "v1: --swap alone");
+	check(says(no_memory_limit, &cg, alone), "v1: --memory inf with --swap");
+	cg = cgroup_with(true, v1);
+	write_file(fake_fd, "memory.limit_in_bytes", "4096\n");
+	check(!*error_of(swap_alone, &cg) && has("memory.memsw.limit_in_bytes", "4196"),
+	      "v1: --swap beside a limit that is there");
+	unlinkat(fake_fd, "memory.memsw.limit_in_bytes", 0);
+	write_file(fake_fd, "swaps", some_swap);
+	check(says(limit, &cg, not_counted), "v1 without swap accounting, on a host with swap");
+}
+
 static void accounting(void)
 {
-	static const char *const names[] = { "cpu.stat", "pids.max", "io.stat", "empty" };
-	char dir[] = "/tmp/vrun-unit.XXXXXX";
-	int fd = mkdtemp(dir) ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	int fd = fake_fd;
 
 	write_file(fd, "cpu.stat", "usage_usec 30\nuser_usec 10\nsystem_usec 20\nnr_bursts 0\n");
 	write_file(fd, "pids.max", "max\n");
@@ -156,18 +247,24 @@ static void accounting(void)
 	check(device_sum(fd, "io.stat", " rbytes=") == 111 && device_sum(fd, "nosuch", "x") == ABSENT,
 	      "devices are summed up");
 	check(v1_limit(9223372036854771712u) == ABSENT && v1_limit(4096) == 4096, "v1's no limit is none");
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		unlinkat(fd, names[i], 0);
-	close_fd(&fd);
-	rmdir(dir);
 }
 
 int main(void)
 {
+	static const char *const names[] = { "cpu.stat", "pids.max", "io.stat", "empty", "swaps", "memory.max",
+		"memory.swap.max", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes" };
+	char dir[] = "/tmp/vrun-unit.XXXXXX";
+
+	fake_fd = mkdtemp(dir) ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	cpu();
 	cpuset();
 	others();
+	memory();
 	accounting();
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		unlinkat(fake_fd, names[i], 0);
+	close_fd(&fake_fd);
+	rmdir(dir);
 	printf("1..%d\n", count);
 	return failed;
 }
