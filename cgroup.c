@@ -672,7 +672,7 @@ static void claim_identity(struct plan *p, struct cgroup *cg)
 
 /* ---- the directories ---- */
 
-struct move { const struct cgroup *cg; unsigned moved; };
+struct move { const struct cgroup *cg; unsigned unsettled; };
 
 static void move_one(pid_t pid, void *context)
 {
@@ -681,15 +681,21 @@ static void move_one(pid_t pid, void *context)
 
 	snprintf(number, sizeof(number), "%d", (int)pid);
 	snprintf(name, sizeof(name), "/vrun-%u", m->cg->xid);
+	if (pid < 1) {                  /* 0 would be ourselves; the kernel says it of who ended while it was listed */
+		m->unsettled++;
+		return;
+	}
 	for (unsigned i = 0; i < m->cg->n_v1; i++) {
 		const char *end;
 
-		if (!hierarchy_path_of(pid, m->cg->v1_name[i], path, sizeof(path)))
-			continue;       /* it has just ended */
+		if (!hierarchy_path_of(pid, m->cg->v1_name[i], path, sizeof(path))) {
+			m->unsettled++; /* it has just ended: and may have forked */
+			continue;
+		}
 		end = strrchr(path, '/');
 		if (end && strcmp(end, name) == 0)
 			continue;
-		m->moved++;
+		m->unsettled++;
 		if (write_at(m->cg->v1_dir_fd[i], "cgroup.procs", number) && errno != ESRCH)
 			die_sys("move process %d into the guest's cgroup in the v1 hierarchy of %s", (int)pid,
 				m->cg->v1_name[i]);
@@ -761,9 +767,9 @@ void cgroup_require(const struct plan *p, struct cgroup *cg)
 	/* In directories that were there before, too: who made them may have been killed before he got so far. Who was
 	 * moved has children that are there as well; so it ends, unless the guest forks faster than we go. */
 	for (int round = 0; round < MOVE_ROUNDS; round++) {
-		m.moved = 0;
+		m.unsettled = 0;
 		hierarchy_each(cg->payload_fd, move_one, &m);
-		if (!m.moved)
+		if (!m.unsettled)
 			return;
 	}
 	if (cgroup_frozen(cg))

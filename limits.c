@@ -882,5 +882,5 @@ void limits_sched(const struct cgroup *cg, struct sched_text *t)
 		snprintf(t->quota, sizeof(t->quota), "max %llu", (unsigned long long)period);
 	line_of(cpu.fd, "cpu.cfs_burst_us", t->burst, sizeof(t->burst));
 	snprintf(t->weight, sizeof(t->weight), "%llu",
-		 (unsigned long long)(number_in(cpu.fd, "cpu.shares", "") * 100 / 1024));
+		 (unsigned long long)(number_in(cpu.fd, "cpu.shares", "") * 100 + 512) / 1024);  /* what was asked for */
 }
