@@ -17,6 +17,7 @@
 #include "vrun.h"
 #include "compat.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,6 +56,18 @@ int mnt_set(int tree_fd, unsigned attr, bool recursive)
 	struct compat_mount_attr a = { .attr_set = attr, .propagation = MS_PRIVATE };
 
 	return sys_mount_setattr(tree_fd, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &a);
+}
+
+void mnt_path(int fd, char *path)
+{
+	char link[64];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "self/fd/%d", fd);
+	n = readlinkat(host_proc_fd(), link, path, PATH_MAX - 1);
+	if (n < 0)
+		die_sys("readlink /proc/%s", link);
+	path[n] = '\0';
 }
 
 uint64_t mnt_id(int fd)

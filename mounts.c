@@ -164,23 +164,11 @@ static bool make_point(const struct tree *t, const struct point *pt, bool is_dir
 
 /* The guest's root is mounted over our "/", so the kernel's name of something in it is its path in the
  * guest. */
-static void path_in_guest(int fd, char path[PATH_MAX])
-{
-	char link[64];
-	ssize_t n;
-
-	snprintf(link, sizeof(link), "self/fd/%d", fd);
-	n = readlinkat(host_proc_fd(), link, path, PATH_MAX - 1);
-	if (n < 0)
-		die_sys("readlink /proc/%s", link);
-	path[n] = '\0';
-}
-
 static bool leads_into_own(int fd)
 {
 	char path[PATH_MAX];
 
-	path_in_guest(fd, path);
+	mnt_path(fd, path);
 	return mounts_in_own(path);
 }
 
@@ -329,7 +317,7 @@ static int open_point(struct tree *t, const struct point *pt, bool is_dir)
 		    quote(pt->dst));
 	if (!t->n_below)
 		return fd;
-	path_in_guest(fd, path);
+	mnt_path(fd, path);
 	if (!clear_place(t, path))
 		return fd;
 	close(fd);                      /* of what was mounted there */

@@ -425,7 +425,7 @@ void root_take(struct build *b)
 	t->cow_fd = cow_take(r);
 	t->resolv_fd = take_resolv(b->plan);
 	t->cgroup_fd = b->cgroup_fd < 0 ? -1 : mnt_clone(b->cgroup_fd, "", 0);
-	if (b->cgroup_fd >= 0 && t->cgroup_fd < 0)
+	if (b->cgroup_fd >= 0 && t->cgroup_fd < 0 && errno != EINVAL)   /* EINVAL: see mount_cgroup */
 		die_sys("copy the mount of the guest's cgroup");
 }
 
@@ -546,6 +546,23 @@ static void mount_scratch(struct tree *t)
 		die_sys("mount the scratch tmpfs");
 }
 
+/* Where cgroup2 is mounted nowhere (an initramfs), vrun's own mount of it has no place, and of such the kernel copies
+ * nothing. So one more, at a place that goes with the host's tree. */
+static void mount_cgroup(struct build *b, const struct tree *t)
+{
+	char path[PATH_MAX];
+
+	if (b->cgroup_fd < 0 || b->trees.cgroup_fd >= 0)
+		return;
+	_cleanup_fd_ int fd = mnt_new("cgroup2", NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	mnt_path(b->cgroup_fd, path);
+	if (fd < 0 || mnt_attach(fd, t->blank_fd, "away") < 0)
+		die_sys("mount cgroup2");
+	b->trees.cgroup_fd = mnt_clone(fd, path + 1, 0);
+	if (b->trees.cgroup_fd < 0)
+		die_sys("copy the mount of the guest's cgroup %s", quote(path));
+}
+
 static void plant_root(struct build *b, struct tree *t)
 {
 	const struct root *r = &b->plan->root;
@@ -554,6 +571,7 @@ static void plant_root(struct build *b, struct tree *t)
 	bool cow = r->cow || r->cow_tmpfs;
 
 	mount_scratch(t);
+	mount_cgroup(b, t);
 	t->fd = b->trees.root_fd;
 	if (sys_mount_setattr(t->fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &a) < 0) {
 		if (errno != EINVAL || !(a.attr_set & MOUNT_ATTR_IDMAP))

@@ -362,6 +362,7 @@ int mnt_new(const char *type, const struct mnt_opt *opts, unsigned attr);       
 int mnt_clone(int dir_fd, const char *path, unsigned flags);    /* a detached copy; AT_RECURSIVE, AT_SYMLINK_NOFOLLOW; -1 */
 int mnt_attach(int tree_fd, int dir_fd, const char *path);      /* "": on dir_fd itself; the last symlink isn't followed */
 int mnt_set(int tree_fd, unsigned attr, bool recursive);        /* MOUNT_ATTR_*, and private propagation */
+void mnt_path(int fd, char *path);      /* of PATH_MAX bytes: the kernel's name of it, from "/" or its mount's top */
 uint64_t mnt_id(int fd);
 /* Every line of this namespace's mount table, in its order; stops when f returns false. */
 struct mnt_line { uint64_t id, parent; unsigned dev_major, dev_minor; char *path, *type; };

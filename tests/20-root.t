@@ -157,7 +157,21 @@ ln -s ../mnt "$R/var/link"
 run vrun --bind "$tmp/src:/var/link" -- cat /mnt/f
 like "a link on the way to a mount point stays in the root" "$out" '^content'
 exits "--bind with the same place twice is an error" 125 vrun --bind "$B" --bind "$tmp:/mnt/" -- true
+exits "--bind of a file on a directory is an error" 125 vrun --bind "$tmp/src/f:/mnt" -- true
+is "which says what is wrong" "$err" "vrun: --bind '/mnt': a directory stands there, and the source is none"
 is "no mount point was made in the root" "$(ls "$R/mnt")" ""
+
+# --- a host that has not mounted cgroup2 -------------------------------------
+
+# shellcheck disable=SC2016 # expanded by the inner sh
+in_no_cgroup2() {
+	unshare -m sh -c 'while at=$(awk "/ - cgroup2 / { at = \$5 } END { print at }" /proc/self/mountinfo) && [ -n "$at" ]
+		do umount -l "$at" || exit 1; done; exec "$@"' sh "$VRUN" -q --root "$R" "$@"
+}
+run in_no_cgroup2 -- sh -c 'grep -c " - cgroup2 " /proc/self/mountinfo; cat /sys/fs/cgroup/cgroup.procs | head -n 1'
+is "where nobody has mounted cgroup2 the guest has its cgroup all the same" "$(echo $status $out $err)" "0 1 1"
+run in_no_cgroup2 --init -- sh -c 'mkdir /sys/fs/cgroup/x && echo made'
+like "and an --init may divide it, where it is delegated" "$status $out" '^0 made'
 
 # --- devices -----------------------------------------------------------------
 
