@@ -105,92 +105,39 @@ static int probe_clone3(void)
 	return 0;
 }
 
-/* The mount point of cgroup2, from mountinfo: "... MOUNTPOINT ... - cgroup2 ..." */
-static bool cgroup2_mount(char *out, size_t size)
-{
-	_cleanup_fd_ int fd = openat(host_proc_fd(), "self/mountinfo", O_RDONLY | O_CLOEXEC);
-	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
-	char *line = NULL;
-	size_t room = 0;
-	bool found = false;
-
-	if (!f)
-		return false;
-	fd = -1;
-	while (!found && getline(&line, &room, f) > 0) {
-		char *word = strtok(line, " ");
-
-		if (!strstr(line + strlen(line) + 1, " - cgroup2 "))
-			continue;
-		for (int i = 0; word && i < 4; i++)     /* the fifth field */
-			word = strtok(NULL, " ");
-		found = word && strlen(word) < size;
-		if (found)
-			strcpy(out, word);
-	}
-	free(line);
-	fclose(f);
-	return found;
-}
-
 static int probe_cgroup2(void)
 {
-	char at[512];
+	_cleanup_fd_ int tree = hierarchy_tree();
 
-	if (cgroup2_mount(at, sizeof(at)))
-		return tried(access(at, W_OK));
-	return tried(sys_fsopen("cgroup2", FSOPEN_CLOEXEC));
+	return tree < 0 ? errno : tried(faccessat(tree, ".", W_OK, 0));
 }
 
 static int probe_cgroup_kill(void)
 {
-	char at[512], dir[600], file[700];
+	_cleanup_fd_ int tree = hierarchy_tree();
+	char name[32], file[48];
 	int result;
 
-	if (!cgroup2_mount(at, sizeof(at)))
-		return ENOENT;
-	snprintf(dir, sizeof(dir), "%s/vrun-check-%d", at, (int)getpid());
-	if (mkdir(dir, 0755) < 0)
+	snprintf(name, sizeof(name), "vrun-check-%d", (int)getpid());
+	snprintf(file, sizeof(file), "%s/cgroup.kill", name);
+	if (tree < 0 || mkdirat(tree, name, 0755) < 0)
 		return errno;
-	snprintf(file, sizeof(file), "%s/cgroup.kill", dir);
-	result = tried(access(file, F_OK));
-	rmdir(dir);
+	result = tried(faccessat(tree, file, F_OK, 0));
+	unlinkat(tree, name, AT_REMOVEDIR);
 	return result;
 }
 
 /* In v1 each controller has a hierarchy, in v2 the root lists them. */
 static int probe_controller(const char *name)
 {
-	char at[512], path[600], text[1024], *word, *save = NULL;
-	_cleanup_fd_ int fd = -1;
+	_cleanup_fd_ int tree = hierarchy_tree();
+	char text[1024], *word, *save = NULL;
 
-	if (cgroup2_mount(at, sizeof(at))) {
-		snprintf(path, sizeof(path), "%s/cgroup.controllers", at);
-		if (read_at(AT_FDCWD, path, text, sizeof(text)) > 0)
-			for (word = strtok_r(text, " \n", &save); word; word = strtok_r(NULL, " \n", &save))
-				if (strcmp(word, name) == 0)
-					return 0;
-	}
-	if (strcmp(name, "io") == 0)
-		name = "blkio";
-	fd = openat(host_proc_fd(), "self/mountinfo", O_RDONLY | O_CLOEXEC);
-	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
-	bool found = false;
-	char *line = NULL;
-	size_t room = 0;
-
-	if (!f)
-		return ENOENT;
-	fd = -1;
-	while (!found && getline(&line, &room, f) > 0) {
-		char *options = strstr(line, " - cgroup ");
-
-		for (word = options ? strtok_r(options, " ,\n", &save) : NULL; word; word = strtok_r(NULL, " ,\n", &save))
-			found |= strcmp(word, name) == 0;
-	}
-	free(line);
-	fclose(f);
-	return found ? 0 : ENOENT;
+	if (tree >= 0 && read_at(tree, "cgroup.controllers", text, sizeof(text)) > 0)
+		for (word = strtok_r(text, " \n", &save); word; word = strtok_r(NULL, " \n", &save))
+			if (strcmp(word, name) == 0)
+				return 0;
+	return hierarchy_v1(strcmp(name, "io") == 0 ? "blkio" : name) < 0 ? ENOENT : 0;
 }
 
 static int probe_memory(void) { return probe_controller("memory"); }
