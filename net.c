@@ -634,7 +634,7 @@ static void load_from(const struct set *s, struct loading *l, bool v6)
 	static const uint8_t order[] = {
 		NET_BIND6, NET_CONNECT6, NET_SENDMSG6, NET_EGRESS, NET_SENDMSG4, NET_CONNECT4, NET_BIND4, NET_INGRESS,
 		NET_LISTEN, NET_LOOKUP, NET_SOCKNAME6, NET_SOCKNAME4, NET_RECVMSG6, NET_PEERNAME6, NET_RECVMSG4,
-		NET_PEERNAME4,
+		NET_PEERNAME4, NET_SETSOCKOPT,
 	};
 	unsigned i;
 

@@ -2,7 +2,7 @@
 /*
  * netprog.c: the address programs, by hand.
  *
- * Seventeen short programs, the same for every guest: what differs is in the guest's struct net_config, which
+ * Eighteen short programs, the same for every guest: what differs is in the guest's struct net_config, which
  * the kernel hands to a program by the cgroup it runs for. Socket address hooks make the semantics (a wildcard
  * is the guest's address, 127.0.0.1 is its own); the two packet filters enforce: whatever way a socket got
  * another address, its packets go nowhere. Storage begins as zeroes, and without NET_READY all is refused.
@@ -1475,6 +1475,42 @@ static void compile_sockname6(struct code *c)
 	leave(c, PASS);
 }
 
+/* ---- setsockopt ---- */
+
+/*
+ * Joining a group makes the host tell the network so, from its own address and on any of its devices:
+ *	membership of a group		with the ccap, else EPERM
+ *	all else			passes, as it is
+ */
+static void compile_setsockopt(struct code *c)
+{
+	static const int32_t joins4[] = {
+		IP_ADD_MEMBERSHIP, IP_ADD_SOURCE_MEMBERSHIP, MCAST_JOIN_GROUP, MCAST_JOIN_SOURCE_GROUP,
+	};
+	static const int32_t joins6[] = { IPV6_JOIN_GROUP, MCAST_JOIN_GROUP, MCAST_JOIN_SOURCE_GROUP };
+	unsigned v6 = label(c), join = label(c);
+
+	rule(c, "the option as it is (0: no copy of it, which may be shorter than a page); does it join a group?");
+	set(c, R0, 0);
+	store(c, BPF_W, R1, (int)offsetof(struct bpf_sockopt, optlen), R0);
+	load(c, BPF_W, R2, R1, offsetof(struct bpf_sockopt, level));
+	load(c, BPF_W, R3, R1, offsetof(struct bpf_sockopt, optname));
+	when_is(c, BPF_JEQ, R2, IPPROTO_IPV6, v6);
+	when_is(c, BPF_JNE, R2, IPPROTO_IP, ALLOW);
+	for (size_t i = 0; i < sizeof(joins4) / sizeof(joins4[0]); i++)
+		when_is(c, BPF_JEQ, R3, joins4[i], join);
+	part(c, ALLOW, "allowed");
+	leave(c, PASS);
+	here(c, v6);
+	for (size_t i = 0; i < sizeof(joins6) / sizeof(joins6[0]); i++)
+		when_is(c, BPF_JEQ, R3, joins6[i], join);
+	go(c, ALLOW);
+	here(c, join);
+	begin(c, REFUSE);
+	if_flag(c, NET_MULTICAST, ALLOW);
+	leave(c, REFUSE);                       /* which is EPERM */
+}
+
 /* ---- the packet filters ---- */
 
 /* Counts and lets it pass; `family` 0 is IPv4. */
@@ -1938,6 +1974,7 @@ const struct net_hook_kind netprog_hook[NET_HOOKS] = {
 	[NET_RECVMSG6] = { "recv6", "5.2", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_UDP6_RECVMSG, true },
 	[NET_PEERNAME6] = { "peer6", "5.8", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET6_GETPEERNAME, true },
 	[NET_SOCKNAME6] = { "name6", "5.8", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET6_GETSOCKNAME, true },
+	[NET_SETSOCKOPT] = { "setopt", "5.3", BPF_PROG_TYPE_CGROUP_SOCKOPT, BPF_CGROUP_SETSOCKOPT },
 	[NET_EGRESS] = { "egress", "4.10", BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_EGRESS },
 	[NET_INGRESS] = { "ingres", "4.10", BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_INGRESS },
 	[NET_LISTEN] = { "listen", "5.7", BPF_PROG_TYPE_SOCK_OPS, BPF_CGROUP_SOCK_OPS },
@@ -1954,6 +1991,7 @@ size_t netprog_compile(enum net_hook hook, bool errnos, struct bpf_insn *out, co
 		[NET_RECVMSG4] = compile_peername4, [NET_RECVMSG6] = compile_peername6,
 		[NET_PEERNAME4] = compile_peername4, [NET_PEERNAME6] = compile_peername6,
 		[NET_SOCKNAME4] = compile_sockname4, [NET_SOCKNAME6] = compile_sockname6,
+		[NET_SETSOCKOPT] = compile_setsockopt,
 		[NET_EGRESS] = compile_egress, [NET_INGRESS] = compile_ingress,
 		[NET_LISTEN] = compile_listen, [NET_LOOKUP] = compile_lookup,
 	};

@@ -38,6 +38,9 @@ static const struct place config_place[] = {
 	AT(bpf_sock, family), AT(bpf_sock, type), AT(bpf_sock, protocol),
 }, skb_place[] = {
 	AT(__sk_buff, len), AT(__sk_buff, protocol), AT(__sk_buff, data), AT(__sk_buff, data_end), AT(__sk_buff, sk),
+	AT(__sk_buff, ifindex),
+}, option_place[] = {
+	AT(bpf_sockopt, level), AT(bpf_sockopt, optname), AT(bpf_sockopt, optlen),
 }, ops_place[] = {
 	AT(bpf_sock_ops, op), AT(bpf_sock_ops, family), AT(bpf_sock_ops, local_ip4), AT(bpf_sock_ops, local_ip6),
 	AT(bpf_sock_ops, local_port), AT(bpf_sock_ops, sk),
@@ -59,6 +62,7 @@ static struct names context_names(enum net_hook h)
 	switch (netprog_hook[h].prog_type) {
 	case BPF_PROG_TYPE_CGROUP_SOCK: return (struct names)NAMES(sock_place);
 	case BPF_PROG_TYPE_CGROUP_SKB: return (struct names)NAMES(skb_place);
+	case BPF_PROG_TYPE_CGROUP_SOCKOPT: return (struct names)NAMES(option_place);
 	case BPF_PROG_TYPE_SOCK_OPS: return (struct names)NAMES(ops_place);
 	case BPF_PROG_TYPE_SK_LOOKUP: return (struct names)NAMES(lookup_place);
 	default: return (struct names)NAMES(address_place);

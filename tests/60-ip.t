@@ -263,7 +263,7 @@ is "the next vrun command takes it away, even from another network" "$(here 10.3
 run "$VRUN" --explain -v --ip 10.1.2.3 $abstract -- true
 is "--explain -v shows a guest's programs: those for IPv4, and the listeners' two" "$(echo "$out" |
 	sed -n "s/^program '\(.*\)':.*/\1/p" | tr '\n' ' ')" \
-	"create bind4 conn4 send4 recv4 peer4 name4 egress ingres listen lookup "
+	"create bind4 conn4 send4 recv4 peer4 name4 setopt egress ingres listen lookup "
 
 # --- nothing left ------------------------------------------------------------
 

@@ -64,6 +64,8 @@ try "raw, with a header of its own, to the host's loopback" "ok ok ok" "ok ok EP
 try "a neighbour advertisement" "ok ok" "ok EPERM" raw6 58 icmp6 136 '[2001:db8::4]'
 try "a router advertisement" "ok ok" "ok EPERM" raw6 58 icmp6 134 '[2001:db8::4]'
 try "multicast" "ok ok" "ok EPERM" udp4 send 224.0.0.251:9
+try "to join a group" "ok ok" "ok EPERM" udp4 join 224.0.0.251 10.1.2.4
+try "to join one, IPv6" "ok ok" "ok EPERM" udp6 join6 '[ff05::fb]' host0
 try "multicast from a raw socket" "ok ok" "ok EPERM" raw4 1 echo 224.0.0.251
 try "broadcast from a raw socket, as UDP" "ok ok ok ok" "ok ok ok EPERM" raw4 1 set hdrincl set broadcast header-udp 10.1.2.3 10.1.2.255
 try "the host's loopback, by sendto" "ok ok 127.0.0.1:7002" "ok ok none" udp4 send 127.0.0.1:7002 recv-soon

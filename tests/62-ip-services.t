@@ -62,7 +62,7 @@ done
 # The first to come loaded the programs; it goes, the others stay.
 name=$("$net" bpf-name | tr -d ' ')
 n=$("$net" bpf "$name")
-like "seventeen programs serve all guests" "$n" '^17 6 1'
+like "eighteen programs serve all guests" "$n" '^18 6 1'
 "$VRUN" --kill a
 wait_for 10 sh -c "! '$VRUN' -q --list | grep -qx a"
 is "with the first guest gone, the second's addresses are served" "$(ask tcp 10.1.2.6:81 | cut -d' ' -f1) \

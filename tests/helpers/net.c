@@ -6,7 +6,7 @@
  *   tcp4 tcp6 v6only udp4 udp6 v6only-udp mptcp4 sctp4 ping4 raw4 N raw6 N packet netlink    a new socket
  *   bind A:P  connect A:P  listen  name  peer  unspec  send A:P  sendc  from SRC A:P  fastopen A:P  recv
  *   set freebind|transparent|noport|reuseport|reuseaddr|broadcast|hdrincl|mark|addrform|device NAME
- *   join GROUP IFADDR  header SRC DST [PROTO]  echo DST  abstract NAME|abstract-listen NAME  newaddr A
+ *   join GROUP IFADDR  join6 GROUP DEV  header SRC DST [PROTO]  echo DST  abstract NAME|abstract-listen NAME  newaddr A
  *   thread-bind A:P        by a thread with descriptors of its own, of a UDP socket with the same number; its name
  *   recv-soon accept accept-soon    who came, or "none" after 15 seconds; where nobody must, after one ($NET_SOON ms)
  *   touch FILE  until FILE makes it; waits until it is there
@@ -785,6 +785,13 @@ static int run_odd(char **a, int *i, int n)
 	if (!strcmp(op, "header6")) {
 		one = ARG, two = ARG;
 		send_header6(one, two);
+	} else if (!strcmp(op, "join6")) {
+		struct ipv6_mreq m = { 0 };
+
+		parse(ARG);
+		m.ipv6mr_multiaddr = sa.v6.sin6_addr;
+		m.ipv6mr_interface = if_nametoindex(ARG);
+		result(setsockopt(fd, IPPROTO_IPV6, IPV6_JOIN_GROUP, &m, sizeof(m)));
 	} else if (!strcmp(op, "icmp6")) {
 		struct { struct icmphdr h; uint8_t rest[16]; } p = { .h.type = (uint8_t)atoi(ARG) };
 
