@@ -182,7 +182,7 @@ static const char *size_text(uint64_t bytes)
 	return out;
 }
 
-/* As vserver-stat has it: 0m12s34, 1h02m03, 1d02h03. */
+/* As vserver-stat has it: 0m12s34, 1h02m03, 1d02h03; 100d02h: at most 8 columns. */
 static const char *duration_text(uint64_t ms)
 {
 	static char ring[4][24];
@@ -194,8 +194,10 @@ static const char *duration_text(uint64_t ms)
 		snprintf(out, sizeof(ring[0]), "%llum%02llus%02llu", s / 60, s % 60, hundredths);
 	else if (s < 86400)
 		snprintf(out, sizeof(ring[0]), "%lluh%02llum%02llu", s / 3600, s / 60 % 60, s % 60);
-	else
+	else if (s < 100 * 86400)
 		snprintf(out, sizeof(ring[0]), "%llud%02lluh%02llu", s / 86400, s / 3600 % 24, s / 60 % 60);
+	else
+		snprintf(out, sizeof(ring[0]), "%llud%02lluh", s / 86400, s / 3600 % 24);
 	return out;
 }
 
@@ -213,16 +215,21 @@ static void print_cut(const char *s, int width)
 static void list_row(const struct facts *f)
 {
 	uint64_t cpu_ms = f->u.cpu_user_us == ABSENT ? 0 : (f->u.cpu_user_us + f->u.cpu_system_us) / 1000;
-	char pid[16] = "-";
+	char pid[16] = "-", numbers[128];
+	int room;
 
 	if (f->init > 0)
 		snprintf(pid, sizeof(pid), "%d", (int)f->init);
+	room = 80 - 14 - snprintf(numbers, sizeof(numbers), " %5u %4u %8s %5s %5s %8s %7s ", f->cg.xid, f->processes,
+				  duration_text(cpu_ms), size_text(f->u.memory_bytes), size_text(f->u.memory_limit_bytes),
+				  duration_text(now_boot_ms() - f->start_boot_ms), pid);
 	print_cut(f->cg.name, 14);
-	printf(" %5u %4u %8s %5s %5s %8s %7s ", f->cg.xid, f->processes, duration_text(cpu_ms),
-	       size_text(f->u.memory_bytes), size_text(f->u.memory_limit_bytes),
-	       duration_text(now_boot_ms() - f->start_boot_ms), pid);
-	/* the last column isn't padded */
-	printf(strlen(f->ip) <= 16 ? "%s\n" : "%.15s+\n", f->ip);
+	printf("%s", numbers);
+	/* the last column isn't padded, and gets what the others leave */
+	if ((int)strlen(f->ip) <= room)
+		printf("%s\n", f->ip);
+	else
+		printf("%.*s+\n", room - 1, f->ip);
 }
 
 static void json_addresses(const char *ip)
@@ -236,8 +243,11 @@ static void json_addresses(const char *ip)
 	printf(",\"addresses\":[");
 	while (*ip) {
 		size_t n = strcspn(ip, " ");
+		char one[128];
 
-		printf("%s\"%.*s\"", comma, (int)n, ip);
+		snprintf(one, sizeof(one), "%.*s", (int)n, ip);
+		printf("%s", comma);
+		print_json_string(one);         /* a device's name may have quotes in it */
 		comma = ",";
 		ip += n + (ip[n] == ' ');
 	}
@@ -438,7 +448,6 @@ static void status_text(struct facts *f, const struct sched_text *sched)
 	row_number("io read", f->u.io_read_bytes);
 	row_number("io written", f->u.io_write_bytes);
 	if (f->has_net) {
-		puts("nacct");
 		row_pair("received IPv4", f->net.rx_bytes[0], f->net.rx_packets[0]);
 		row_pair("sent IPv4", f->net.tx_bytes[0], f->net.tx_packets[0]);
 		row_pair("received IPv6", f->net.rx_bytes[1], f->net.rx_packets[1]);

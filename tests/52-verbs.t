@@ -38,6 +38,14 @@ like "--list --json is a list" "$json" '^\[?\{"name":"web'$$'","xid":[0-9]+,'
 if command -v python3 >/dev/null; then
 	ok "which a JSON parser takes" sh -c "'$VRUN' --list --json | python3 -m json.tool"
 	ok "that of --status, too" sh -c "'$VRUN' --status "web$$" --json | python3 -m json.tool"
+	# shellcheck disable=SC2016
+	unshare --net sh -c 'ip link add "a\"b" type veth peer name peer0 && ip link set "a\"b" up && exec "$@"' sh \
+		"$VRUN" -q --root "$R" --name "odd$$" --share abstract --ip '10.1.2.3/32@a"b' -- sleep 600 >/dev/null 2>&1 &
+	wait_for 10 is_there "odd$$"
+	is "with a device's name that has a quote in it as well" \
+		"$("$VRUN" --status "odd$$" --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["addresses"])')" \
+		"['10.1.2.3/32@a\"b']"
+	v --kill "odd$$"
 fi
 exits "--status is 0 while the guest runs" 0 "$VRUN" --status "web$$"
 for group in info status limit sched cacct cvirt; do
@@ -47,6 +55,13 @@ xid=$("$VRUN" --status "web$$" | awk '$1 == "xid" { print $2 }')
 like "an xid does in place of a name" "$("$VRUN" --status "$xid")" "name +web$$\$"
 init=$("$VRUN" --status "web$$" | awk '$1 == "init" { print $2 }')
 is "the pid is the guest's pid 1" "$(awk '$1 == "NSpid:" { print $NF }' "/proc/$init/status")" 1
+begin "a-name-that-is-longer-than-its-column$$" -- sleep 600
+# a guest of 104 days
+setfattr -n user.vrun.start -v "-9000000000 0" "$(cgroup2_dir)/vrun/$("$VRUN" --status "$_name" | awk '$1 == "xid" { print $2 }')"
+row=$("$VRUN" --list | grep '^a-name-that-i+ ')
+like "a long name is cut, and a long time told in hours" "$row" '^a-name-that-i\+ .* 104d[0-9]{2}h +[0-9]+ none$'
+is "to the columns of the others" "${#row}" "$("$VRUN" --list | awk '/^web/ { print length }')"
+v --kill "$_name"
 if command -v setpriv >/dev/null; then
 	nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
 	cp "$VRUN" "$tmp/vrun" && chmod 755 "$tmp" "$tmp/vrun"
