@@ -39,6 +39,7 @@ enum {
 	SERVE_AT_ONCE = 32,             /* a guest that floods lets the poll loop's other sources live */
 	INDEX_BITS = 12,                /* of a node; the rest is an ENTRY_SHOT's generation */
 	SHOT_SECS = 1,
+	ABSENT_SECS = 1,
 };
 static const uint64_t for_ever_secs = 1ULL << 30;
 
@@ -145,6 +146,7 @@ static int answer_lookup(const struct fuse_tree *t, const struct fuse_in_header 
 
 	if (!find_dir(t, h->nodeid, &dir) || !len || name[len - 1])
 		return -ENOENT;
+	r->body_len = sizeof(struct fuse_entry_out);
 	for (size_t i = 0; i < t->n; i++) {
 		if (strcmp(t->entry[i].name, name) || !is_in(t, i, dir))
 			continue;
@@ -152,10 +154,11 @@ static int answer_lookup(const struct fuse_tree *t, const struct fuse_in_header 
 			shot_of(t, i, h->pid, (struct fuse_entry_out *)r->body);
 		else
 			entry_of(t, i, (struct fuse_entry_out *)r->body);
-		r->body_len = sizeof(struct fuse_entry_out);
 		return 0;
 	}
-	return -ENOENT;
+	/* Node 0: the kernel may remember that there is no such name, and needn't wake us for the next look. */
+	*(struct fuse_entry_out *)r->body = (struct fuse_entry_out){ .entry_valid = ABSENT_SECS };
+	return 0;
 }
 
 static int answer_readdirplus(const struct fuse_tree *t, uint64_t node, const struct fuse_read_in *in, size_t len,

@@ -6,8 +6,14 @@
  * host's: the tables of its own namespace are empty. Here they are made: sock_diag(7) is asked for a dump in which
  * the kernel itself leaves out every socket that wasn't made in the cgroup of the guest's broker
  * (INET_DIAG_BC_CGROUP_COND, Linux 5.9; an accepted socket has its listener's), and each answer becomes a line. The
- * guest decides nothing in it but when. What the kernel keeps of a connection after its end (TIME-WAIT), and of one
- * before its begin (SYN-RECV), has no cgroup any more or yet: it can't be told whose it is, and is left out.
+ * guest decides nothing in it but when.
+ *
+ * What the kernel keeps of a connection after its end (TIME-WAIT), and of one before its begin (SYN-RECV), has no cgroup
+ * any more or yet, and an address of the guest's is no proof: the host's processes may use it, and do when they connect
+ * to the guest. But where a listener is the guest's, whoever comes there is: nobody else can listen on that name, and no
+ * port with a listener is ever given to an outgoing connection. So these are shown at the names of the guest's
+ * listeners, and where they lead to one of these from its IPv4 loopback, which the host's stack gives to nobody that
+ * doesn't bind it. Other outgoing connections in TIME-WAIT are left out.
  *
  * A name is what getsockname(2) and getpeername(2) would tell the guest: its loopback is 127.0.0.1 and ::1, and a
  * listener that the address programs put elsewhere (struct net_mark, which the same dump brings along) stands where
@@ -38,7 +44,9 @@
 #include <linux/tcp.h>
 
 enum { PAGE = 4096, LINE_MAX_BYTES = 255, TEXT_MAX_BYTES = 16 << 20, ANSWER_BYTES = 32768 };
-enum { TIME_WAIT = 6, LISTEN = 10, SYN_RECV = 12, BOUND_INACTIVE = 13 };
+/* include/net/tcp_states.h. A request is asked for as SYN_RECV and answers as ANSWERED; TIME-WAIT has FIN_WAIT2 as a first
+ * part of it. */
+enum { ANSWERED = 3, FIN_WAIT2 = 5, TIME_WAIT = 6, LISTEN = 10, SYN_RECV = 12, BOUND_INACTIVE = 13 };
 
 /* lines: of `width` bytes in a page, but for a page's last, which fills it. */
 static const struct table {
@@ -50,14 +58,16 @@ static const struct table {
 	{ "udp", AF_INET, IPPROTO_UDP, 132, 31 }, { "udp6", AF_INET6, IPPROTO_UDP, 186, 22 },
 	{ "udplite", AF_INET, IPPROTO_UDPLITE, 132, 31 }, { "udplite6", AF_INET6, IPPROTO_UDPLITE, 186, 22 },
 	{ "raw", AF_INET, IPPROTO_RAW, 132, 31 }, { "raw6", AF_INET6, IPPROTO_RAW, 186, 22 },
+	{ "icmp", AF_INET, IPPROTO_ICMP, 132, 31 }, { "icmp6", AF_INET6, IPPROTO_ICMPV6, 186, 22 },
 };
-enum { TABLES = sizeof(tables) / sizeof(tables[0]) };
+enum { TABLES = sizeof(tables) / sizeof(tables[0]), COUNTED = 8 };      /* in sockstat: those before ICMP's */
 
 struct sock {
 	struct inet_diag_msg diag;
 	struct tcp_info tcp;
 	uint32_t drops;
 	struct net_mark mark;           /* kind 0: none */
+	bool small;                     /* TIME-WAIT or SYN-RECV: no whole socket */
 };
 
 /* ---- pure: the kernel's answers ---- */
@@ -214,6 +224,7 @@ static void format_line(const struct table *t, size_t i, const struct sock *s, u
 {
 	const struct inet_diag_msg *d = &s->diag;
 	bool tcp = t->protocol == IPPROTO_TCP, listens = tcp && d->idiag_state == LISTEN;
+	int references = !tcp ? 2 : !s->small ? 1 : d->idiag_state == ANSWERED ? 0 : 3;
 	const int pointer = 2 * (int)sizeof(void *), room = LINE_MAX_BYTES;
 	int n = snprintf(line, LINE_MAX_BYTES, tcp || t->protocol == IPPROTO_RAW ? "%4zu: " : "%5zu: ", i);
 
@@ -222,8 +233,11 @@ static void format_line(const struct table *t, size_t i, const struct sock *s, u
 			 t->protocol == IPPROTO_RAW ? 0 : d->id.idiag_dport);
 	n += snprintf(line + n, (size_t)(room - n), "%02X %08X:%08X %02X:%08X %08X %5u %8d %u %d %0*d", d->idiag_state,
 		      listens ? 0 : d->idiag_wqueue, d->idiag_rqueue, tcp ? d->idiag_timer : 0,
-		      tcp ? d->idiag_expires / 10 : 0, s->tcp.tcpi_retransmits, guest_uid(d->idiag_uid, id_base),
-		      s->tcp.tcpi_probes, d->idiag_inode, tcp ? 1 : 2, pointer, 0);
+		      tcp ? d->idiag_expires / 10 : 0, s->small ? d->idiag_retrans : s->tcp.tcpi_retransmits,
+		      s->small && d->idiag_state != ANSWERED ? 0 : guest_uid(d->idiag_uid, id_base),
+		      s->tcp.tcpi_probes, d->idiag_inode, references, pointer, 0);
+	if (s->small)
+		return;
 	if (tcp)
 		put_tcp(line + n, (size_t)(room - n), s);
 	else
@@ -255,13 +269,15 @@ static void put_line(const struct table *t, struct text *o, const char *line)
 	o->lines++;
 }
 
-struct dump {
+struct dump {                           /* take: what is done with each answer */
 	const struct netsock *of;
 	const struct table *table;
 	const struct net_config *config;
 	struct text *text;              /* NULL: only count */
-	size_t n;
+	size_t n, n_small, n_waiting;
+	void (*take)(struct dump *d, struct sock *s);
 	struct receiver *receiver; size_t n_receivers;
+	struct server *server; size_t n_servers;
 };
 
 /*
@@ -337,12 +353,119 @@ static void show_sock(struct dump *d, struct sock *s)
 	put_line(d->table, d->text, line);
 }
 
+/* ---- what is no whole socket ---- */
+
+/* A listener by the name that the guest knows; IPv4 as mapped. */
+struct server { uint32_t ip[4]; uint32_t port; uint32_t uid; };
+enum { SERVERS_MAX = 65536, TIME_WAIT_MS = 60000 };   /* TCP_TIMEWAIT_LEN in include/net/tcp.h */
+
+static int by_name(const void *a, const void *b)
+{
+	return memcmp(a, b, offsetof(struct server, uid));
+}
+
+static struct server name_of(const struct sock *s, const __be32 ip[4], __be16 port)
+{
+	struct server n = { .ip = { 0, 0, htonl(0xffff), ip[0] }, .port = port, .uid = s->diag.idiag_uid };
+
+	if (s->diag.idiag_family == AF_INET6)
+		memcpy(n.ip, ip, 16);
+	return n;
+}
+
+static void take_server(struct dump *d, struct sock *s)
+{
+	if (d->n_servers == SERVERS_MAX)
+		return;
+	if (d->n_servers % 256 == 0) {
+		struct server *more = realloc(d->server, (d->n_servers + 256) * sizeof(*more));
+
+		if (!more)
+			return;
+		d->server = more;
+	}
+	show_names(d->config, s);
+	d->server[d->n_servers++] = name_of(s, s->diag.id.idiag_src, s->diag.id.idiag_sport);
+}
+
+/* name: as the kernel knows it. */
+static bool is_own(const struct net_config *c, const struct server *name)
+{
+	uint64_t hi = (uint64_t)ntohl(name->ip[0]) << 32 | ntohl(name->ip[1]);
+	uint64_t lo = (uint64_t)ntohl(name->ip[2]) << 32 | ntohl(name->ip[3]);
+
+	if (is_mapped(name->ip)) {
+		for (size_t i = 0; i < c->n_v4 && i < NET_V4_MAX; i++)
+			if (ntohl(name->ip[3]) - c->v4[i].lo < c->v4[i].count)
+				return true;
+		return name->ip[3] == c->loopback;
+	}
+	for (size_t i = 0; i < c->n_v6 && i < NET_V6_MAX; i++)
+		if (hi == c->v6[i].net && lo - c->v6[i].lo <= c->v6[i].more)
+			return true;
+	return c->flags & NET_LOOPBACK6 && memcmp(name->ip, c->loopback6, 16) == 0;
+}
+
+static const struct server *find_server(const struct dump *d, const struct server *name)
+{
+	return d->n_servers ? bsearch(name, d->server, d->n_servers, sizeof(*name), by_name) : NULL;
+}
+
+static bool is_loopback(const struct net_config *c, const struct server *name)
+{
+	return is_mapped(name->ip) && name->ip[3] == c->loopback;
+}
+
+/* kernel, shown: the two names of one end. On the host's own loopback a wildcard of the guest's isn't. */
+static const struct server *find_listener(const struct dump *d, const struct server *kernel, struct server shown)
+{
+	const struct server *found;
+
+	if (!is_own(d->config, kernel))
+		return NULL;
+	found = find_server(d, &shown);
+	if (found || (d->config->flags & NET_LOOPBACK_HOST && is_loopback(d->config, kernel)))
+		return found;
+	if (is_mapped(shown.ip)) {
+		shown.ip[3] = 0;
+		found = find_server(d, &shown);
+	}
+	memset(shown.ip, 0, sizeof(shown.ip));
+	return found ? found : find_server(d, &shown);
+}
+
+static void show_sock(struct dump *d, struct sock *s);
+
+static void take_small(struct dump *d, struct sock *s)
+{
+	struct sock seen = *s;
+	const struct inet_diag_sockid *kernel = &s->diag.id, *shown = &seen.diag.id;
+	const bool begins = s->diag.idiag_state == ANSWERED;
+	const struct server own = name_of(s, kernel->idiag_src, kernel->idiag_sport);
+	const struct server peer = name_of(s, kernel->idiag_dst, kernel->idiag_dport), *listener;
+
+	/* From before the guest: its name was another's then. */
+	if (!begins && s->diag.idiag_expires + d->of->alive_ms < TIME_WAIT_MS)
+		return;
+	show_names(d->config, &seen);
+	listener = find_listener(d, &own, name_of(&seen, shown->idiag_src, shown->idiag_sport));
+	if (!listener && !begins && is_loopback(d->config, &own) && !(d->config->flags & NET_LOOPBACK_HOST))
+		listener = find_listener(d, &peer, name_of(&seen, shown->idiag_dst, shown->idiag_dport));
+	if (!listener)
+		return;
+	s->small = true;
+	s->diag.idiag_uid = listener->uid;
+	d->n_small++;
+	d->n_waiting += !begins;
+	show_sock(d, s);
+}
+
 static void take_sock(struct dump *d, const uint8_t *data, size_t len)
 {
 	struct sock s;
 
 	if (parse_sock(data, len, &s) && s.diag.idiag_family == d->table->family)
-		show_sock(d, &s);
+		d->take(d, &s);
 }
 
 /* The messages of one receive. 1: more come; 0: this was the end; -1: an error, in errno. */
@@ -380,7 +503,7 @@ struct request {
 	struct rtattr storages; struct rtattr map; uint32_t map_fd;
 };
 
-static void fill_request(struct request *r, const struct table *t, uint64_t cgroup, int marks_fd)
+static void fill_request(struct request *r, const struct table *t, uint64_t cgroup, int marks_fd, uint32_t states)
 {
 	enum { CONDITION = sizeof(r->op) + sizeof(r->cgroup) };
 
@@ -389,7 +512,7 @@ static void fill_request(struct request *r, const struct table *t, uint64_t cgro
 			  .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
 		.q = { .sdiag_family = t->family, .sdiag_protocol = t->protocol,
 		       .idiag_ext = 1 << (INET_DIAG_INFO - 1) | 1 << (INET_DIAG_SKMEMINFO - 1),
-		       .idiag_states = ~(1U << TIME_WAIT | 1U << SYN_RECV | 1U << BOUND_INACTIVE) },
+		       .idiag_states = states },
 		.program = { .rta_len = RTA_LENGTH(CONDITION), .rta_type = INET_DIAG_REQ_BYTECODE },
 		.op = { .code = INET_DIAG_BC_CGROUP_COND, .yes = CONDITION, .no = CONDITION + 4 },
 		.storages = { .rta_len = RTA_LENGTH(RTA_LENGTH(sizeof(r->map_fd))),
@@ -400,15 +523,13 @@ static void fill_request(struct request *r, const struct table *t, uint64_t cgro
 	memcpy(r->cgroup, &cgroup, sizeof(cgroup));
 }
 
-static int ask(struct dump *d)
+static int ask(struct dump *d, const void *request, size_t len)
 {
 	_cleanup_fd_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 	uint8_t *answer = malloc(ANSWER_BYTES);
-	struct request r;
 	int more = 1;
 
-	fill_request(&r, d->table, d->of->cgroup, d->of->net->marks_fd);
-	if (fd < 0 || !answer || send(fd, &r, sizeof(r), 0) < 0)
+	if (fd < 0 || !answer || send(fd, request, len, 0) < 0)
 		more = -1;
 	while (more > 0) {
 		ssize_t n = recv(fd, answer, ANSWER_BYTES, 0);
@@ -419,6 +540,118 @@ static int ask(struct dump *d)
 	}
 	free(answer);
 	return more;
+}
+
+static int ask_whole(struct dump *d, void (*take)(struct dump *, struct sock *), uint32_t states)
+{
+	struct request r;
+
+	fill_request(&r, d->table, d->of->cgroup, d->of->net->marks_fd, states);
+	d->take = take;
+	return ask(d, &r, sizeof(r));
+}
+
+/* An address of the guest's, or what a range of them has in common. */
+struct host { uint8_t family, plen; uint32_t ip[4]; };
+enum { HOSTS_MAX = NET_V4_MAX + NET_V6_MAX + 2 };
+
+static size_t list_hosts(const struct net_config *c, uint8_t family, struct host *out)
+{
+	size_t n = 0;
+
+	out[n++] = (struct host){ AF_INET, 32, { c->loopback } };
+	for (size_t i = 0; i < c->n_v4 && i < NET_V4_MAX; i++) {
+		uint32_t differ = c->v4[i].lo ^ (c->v4[i].lo + c->v4[i].count - 1);
+
+		out[n++] = (struct host){ AF_INET, (uint8_t)(differ ? __builtin_clz(differ) : 32), { htonl(c->v4[i].lo) } };
+	}
+	if (family == AF_INET)
+		return n;
+	if (c->flags & NET_LOOPBACK6) {
+		out[n] = (struct host){ .family = AF_INET6, .plen = 128 };
+		memcpy(out[n++].ip, c->loopback6, 16);
+	}
+	for (size_t i = 0; i < c->n_v6 && i < NET_V6_MAX; i++) {
+		const struct net_slot6 *a = &c->v6[i];
+		uint64_t differ = a->lo ^ (a->lo + a->more);
+
+		out[n++] = (struct host){ AF_INET6, (uint8_t)(differ ? 64 + __builtin_clzll(differ) : 128),
+			{ htonl((uint32_t)(a->net >> 32)), htonl((uint32_t)a->net), htonl((uint32_t)(a->lo >> 32)),
+			  htonl((uint32_t)a->lo) } };
+	}
+	return n;
+}
+
+/*
+ * Those without a cgroup (its number is 0) and with one of these addresses. An instruction goes to its own `yes` or `no`;
+ * the end of the program takes the socket, and beyond it leaves it out. After each address but the last stands a jump to
+ * the end.
+ */
+struct small_request {
+	struct nlmsghdr head;
+	struct inet_diag_req_v2 q;
+	struct rtattr program;
+	uint8_t code[12 + HOSTS_MAX * 32];
+};
+
+static size_t fill_small_request(struct small_request *r, const struct table *t, const struct net_config *c)
+{
+	struct host host[HOSTS_MAX];
+	size_t n = list_hosts(c, t->family, host), at = sizeof(struct inet_diag_bc_op) + 8, total = at - 4;
+	struct inet_diag_bc_op op = { .code = INET_DIAG_BC_CGROUP_COND, .yes = (uint8_t)at };
+
+	for (size_t i = 0; i < n; i++)
+		total += sizeof(op) + sizeof(struct inet_diag_hostcond) + (host[i].family == AF_INET ? 4 : 16) + sizeof(op);
+	memset(r, 0, sizeof(*r));
+	op.no = (uint16_t)(total + 4);
+	memcpy(r->code, &op, sizeof(op));
+	for (size_t i = 0; i < n; i++) {
+		const struct inet_diag_hostcond h = { .family = host[i].family, .prefix_len = host[i].plen, .port = -1 };
+		const size_t size = host[i].family == AF_INET ? 4 : 16, len = sizeof(op) + sizeof(h) + size;
+		const bool last = i + 1 == n;
+
+		op = (struct inet_diag_bc_op){ INET_DIAG_BC_S_COND, (uint8_t)len,
+					       (uint16_t)(last ? len + 4 : len + sizeof(op)) };
+		memcpy(r->code + at, &op, sizeof(op));
+		memcpy(r->code + at + sizeof(op), &h, sizeof(h));
+		memcpy(r->code + at + sizeof(op) + sizeof(h), host[i].ip, size);
+		at += len;
+		if (last)
+			break;
+		op = (struct inet_diag_bc_op){ INET_DIAG_BC_JMP, sizeof(op), (uint16_t)(total - at) };
+		memcpy(r->code + at, &op, sizeof(op));
+		at += sizeof(op);
+	}
+	r->program = (struct rtattr){ (unsigned short)RTA_LENGTH(at), INET_DIAG_REQ_BYTECODE };
+	r->head = (struct nlmsghdr){ .nlmsg_len = (uint32_t)(offsetof(struct small_request, code) + at),
+				     .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP };
+	r->q = (struct inet_diag_req_v2){ .sdiag_family = t->family, .sdiag_protocol = t->protocol,
+					  .idiag_states = 1U << FIN_WAIT2 | 1U << TIME_WAIT | 1U << SYN_RECV };
+	return r->head.nlmsg_len;
+}
+
+/* A listener of IPv6 may serve IPv4, too. */
+static int ask_small(struct dump *d)
+{
+	struct small_request r;
+	struct dump servers = { .of = d->of, .config = d->config };
+	int result = 0;
+
+	for (size_t i = 0; i < TABLES && result == 0; i++) {
+		servers.table = &tables[i];
+		if (servers.table->protocol == IPPROTO_TCP)
+			result = ask_whole(&servers, take_server, 1U << LISTEN);
+	}
+	d->server = servers.server;
+	d->n_servers = servers.n_servers;
+	if (d->n_servers)
+		qsort(d->server, d->n_servers, sizeof(*d->server), by_name);
+	d->take = take_small;
+	if (result == 0)
+		result = ask(d, &r, fill_small_request(&r, d->table, d->config));
+	free(d->server);
+	d->server = NULL;
+	return result;
 }
 
 /* "0100007F:0001": the words of the address as they are, the port as a number. False if it's another family's. */
@@ -463,16 +696,18 @@ static bool parse_raw(char *line, uint8_t family, struct sock *s)
 	return true;
 }
 
-/* Many kernels have no sock_diag for raw sockets. In a user namespace a socket is the guest's if its owner is: nobody
- * else has these ids. */
+/* No kernel has sock_diag for ICMP's sockets, and many have none for raw ones. In a user namespace a socket is the guest's
+ * if its owner is: nobody else has these ids. */
 static void read_raw(struct dump *d)
 {
-	const char *path = d->table->family == AF_INET ? "self/net/raw" : "self/net/raw6";
-	int fd = d->of->id_base ? openat(host_proc_fd(), path, O_RDONLY | O_CLOEXEC) : -1;
-	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
-	char line[LINE_MAX_BYTES + 1];
+	char path[24], line[LINE_MAX_BYTES + 1];
 	struct sock s;
+	FILE *f;
+	int fd;
 
+	snprintf(path, sizeof(path), "self/net/%s", d->table->name);
+	fd = d->of->id_base ? openat(host_proc_fd(), path, O_RDONLY | O_CLOEXEC) : -1;
+	f = fd < 0 ? NULL : fdopen(fd, "r");
 	while (f && fgets(line, sizeof(line), f))
 		if (parse_raw(line, d->table->family, &s) && s.diag.idiag_uid - d->of->id_base < IDS_PER_GUEST)
 			show_sock(d, &s);
@@ -483,10 +718,19 @@ static void read_raw(struct dump *d)
 /* ENOENT: no sock_diag for this protocol in this kernel (CONFIG_INET_DIAG and its like). */
 static int collect(struct dump *d)
 {
-	int result = d->of->cgroup ? ask(d) : 0;
+	const uint8_t protocol = d->table->protocol;
+	int result = 0;
 
+	if (protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6) {
+		read_raw(d);
+		return 0;
+	}
+	if (d->of->cgroup)
+		result = ask_whole(d, show_sock, ~(1U << TIME_WAIT | 1U << SYN_RECV | 1U << BOUND_INACTIVE));
+	if (d->of->cgroup && result == 0 && protocol == IPPROTO_TCP)
+		result = ask_small(d);
 	if (result < 0 && errno == ENOENT) {
-		if (d->table->protocol == IPPROTO_RAW)
+		if (protocol == IPPROTO_RAW)
 			read_raw(d);
 		return 0;
 	}
@@ -534,36 +778,37 @@ static char *render_table(const struct netsock *n, const struct net_config *c, c
 
 /* ---- /proc/net/sockstat ---- */
 
-static size_t count(const struct netsock *n, const struct table *t)
+static size_t count(const struct netsock *n, const struct net_config *c, const struct table *t, size_t *waiting)
 {
-	struct dump d = { .of = n, .table = t };
+	struct dump d = { .of = n, .table = t, .config = c };
 
 	collect(&d);
-	return d.n;
+	*waiting += d.n_waiting;
+	return d.n - d.n_small;
 }
 
 /* Pure. The guest's namespace's own text, with the guest's sockets in it; what the kernel counts for the whole machine
- * (orphan, tw, alloc, mem), and so tells of the host, is 0 but for alloc, which is what is in use. */
-static size_t format_sockstat(const char *text, const size_t in_use[TABLES], char *out, size_t room)
+ * (orphan, tw, alloc, mem), and so tells of the host, is 0 but for alloc, which is what is in use, and tw, what is shown. */
+static size_t format_sockstat(const char *text, const size_t in_use[COUNTED], size_t waiting, char *out, size_t room)
 {
-	static const char *const words[TABLES] = {
+	static const char *const words[COUNTED] = {
 		"TCP:", "TCP6:", "UDP:", "UDP6:", "UDPLITE:", "UDPLITE6:", "RAW:", "RAW6:",
 	};
 	size_t len = 0, all = 0;
 
-	for (size_t i = 0; i < TABLES; i++)
+	for (size_t i = 0; i < COUNTED; i++)
 		all += in_use[i];
 	while (*text && len < room) {
 		size_t line = strcspn(text, "\n"), i = 0;
 
-		while (i < TABLES && strncmp(text, words[i], strlen(words[i])) != 0)
+		while (i < COUNTED && strncmp(text, words[i], strlen(words[i])) != 0)
 			i++;
 		if (i == 0)
-			len += (size_t)snprintf(out + len, room - len, "TCP: inuse %zu orphan 0 tw 0 alloc %zu mem 0\n",
-						in_use[0], in_use[0] + in_use[1]);
+			len += (size_t)snprintf(out + len, room - len, "TCP: inuse %zu orphan 0 tw %zu alloc %zu mem 0\n",
+						in_use[0], waiting, in_use[0] + in_use[1]);
 		else if (i == 2)
 			len += (size_t)snprintf(out + len, room - len, "UDP: inuse %zu mem 0\n", in_use[i]);
-		else if (i < TABLES)
+		else if (i < COUNTED)
 			len += (size_t)snprintf(out + len, room - len, "%s inuse %zu\n", words[i], in_use[i]);
 		else if (strncmp(text, "sockets: used ", 14) == 0)
 			len += (size_t)snprintf(out + len, room - len, "sockets: used %llu\n",
@@ -575,20 +820,20 @@ static size_t format_sockstat(const char *text, const size_t in_use[TABLES], cha
 	return len < room ? len : room - 1;
 }
 
-static char *render_sockstat(const struct netsock *n, const char *name, size_t *len)
+static char *render_sockstat(const struct netsock *n, const struct net_config *c, const char *name, size_t *len)
 {
-	size_t in_use[TABLES] = { 0 };
+	size_t in_use[COUNTED] = { 0 }, waiting = 0;
 	char path[48], text[1024], *out;
 
 	snprintf(path, sizeof(path), "%d/net/%s", (int)n->guest, name);
 	if (read_at(host_proc_fd(), path, text, sizeof(text)) <= 0)
 		return NULL;
-	for (size_t i = 0; i < TABLES; i++)
+	for (size_t i = 0; i < COUNTED; i++)
 		if (tables[i].family == AF_INET6 || strcmp(name, "sockstat") == 0)
-			in_use[i] = count(n, &tables[i]);
+			in_use[i] = count(n, c, &tables[i], &waiting);
 	out = malloc(2 * sizeof(text));
 	if (out)
-		*len = format_sockstat(text, in_use, out, 2 * sizeof(text));
+		*len = format_sockstat(text, in_use, waiting, out, 2 * sizeof(text));
 	return out;
 }
 
@@ -596,10 +841,10 @@ char *netsock_text(const struct netsock *n, const char *name, size_t *len)
 {
 	struct net_config c;
 
-	if (strncmp(name, "sockstat", 8) == 0)
-		return render_sockstat(n, name, len);
 	if (!net_config(n->net, &c))
 		return NULL;
+	if (strncmp(name, "sockstat", 8) == 0)
+		return render_sockstat(n, &c, name, len);
 	for (size_t i = 0; i < TABLES; i++)
 		if (strcmp(tables[i].name, name) == 0)
 			return render_table(n, &c, &tables[i], len);

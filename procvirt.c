@@ -563,7 +563,7 @@ static void time_numbers(const struct view *v, struct numbers *n)
 
 /* ---- the files ---- */
 
-enum { FRESH_MS = 100, OWED_NS = 200000000, HOST_FILE_MAX = 16 << 20, PAGE = 4096 };
+enum { FRESH_MS = 100, OWED_NS = 200000000, HOST_FILE_MAX = 16 << 20, PAGE = 4096, SOCKETS_MAX_BYTES = 24 << 20 };
 
 static size_t render_online(char *buf, size_t room, const struct numbers *n, const char *host)
 {
@@ -637,7 +637,7 @@ static const struct view_file {
 #define IN_NODE0 (IN_NODES + 1)
 #define SOCKETS(name) { name, ENTRY_SHOT, IN_NET, NULL }
 #define NET_LINK(name) { name, ENTRY_LINK, IN_NET, "../../self/net/" name }
-enum { SOCKET_FILES = 10 };
+enum { SOCKET_FILES = 12 };
 static const struct fuse_entry entries[] = {
 	{ "meminfo" }, { "swaps" }, { "vmstat" }, { "stat" }, { "cpuinfo" }, { "uptime" }, { "diskstats" }, { "loadavg" },
 	{ "online" }, { "possible" }, { "present" },
@@ -647,7 +647,7 @@ static const struct fuse_entry entries[] = {
 	{ "possible", ENTRY_FILE, IN_NODES, NULL }, { "has_cpu", ENTRY_FILE, IN_NODES, NULL },
 	{ "has_memory", ENTRY_FILE, IN_NODES, NULL }, { "has_normal_memory", ENTRY_FILE, IN_NODES, NULL },
 	SOCKETS("tcp"), SOCKETS("tcp6"), SOCKETS("udp"), SOCKETS("udp6"), SOCKETS("udplite"), SOCKETS("udplite6"),
-	SOCKETS("raw"), SOCKETS("raw6"), SOCKETS("sockstat"), SOCKETS("sockstat6"),
+	SOCKETS("raw"), SOCKETS("raw6"), SOCKETS("icmp"), SOCKETS("icmp6"), SOCKETS("sockstat"), SOCKETS("sockstat6"),
 	{ "net", ENTRY_DIR, 0, NULL }, { "net-link", ENTRY_LINK, 0, "1/net" },
 	{ "nodes", ENTRY_DIR, 0, NULL }, { "node0", ENTRY_DIR, IN_NODES, NULL },
 	NET_LINK("anycast6"), NET_LINK("arp"), NET_LINK("arp_tables_matches"), NET_LINK("arp_tables_names"),
@@ -655,7 +655,7 @@ static const struct fuse_entry entries[] = {
 	NET_LINK("ip6_tables_targets"), NET_LINK("ip6t_hashlimit"), NET_LINK("ip_tables_matches"),
 	NET_LINK("ip_tables_names"), NET_LINK("ip_tables_targets"), NET_LINK("ipt_hashlimit"), NET_LINK("connector"),
 	NET_LINK("dev"), NET_LINK("dev_mcast"),
-	NET_LINK("dev_snmp6"), NET_LINK("fib_trie"), NET_LINK("fib_triestat"), NET_LINK("icmp"), NET_LINK("icmp6"),
+	NET_LINK("dev_snmp6"), NET_LINK("fib_trie"), NET_LINK("fib_triestat"),
 	NET_LINK("if_inet6"), NET_LINK("igmp"), NET_LINK("igmp6"), NET_LINK("ip6_flowlabel"), NET_LINK("ip6_mr_cache"),
 	NET_LINK("ip6_mr_vif"), NET_LINK("ip_mr_cache"), NET_LINK("ip_mr_vif"), NET_LINK("ipv6_route"),
 	NET_LINK("mcfilter"), NET_LINK("mcfilter6"), NET_LINK("netfilter"), NET_LINK("netlink"), NET_LINK("netstat"),
@@ -796,6 +796,17 @@ static void renew(struct view *v, size_t i, uint64_t now_ns)
 	keep_text(g, text, len);
 }
 
+/* All tables together stay in bounds, whatever the guest opens. One that is cut ends between lines: none crosses a page
+ * (netsock.c). */
+static size_t room_for_sockets(const struct generation *g)
+{
+	size_t others = 0;
+
+	for (size_t i = VIEW_FILES; i < VIEW_FILES + SOCKET_FILES; i++)
+		others += &generations[i] == g ? 0 : generations[i].size;
+	return others < SOCKETS_MAX_BYTES ? (SOCKETS_MAX_BYTES - others) / PAGE * PAGE : 0;
+}
+
 /* New whenever somebody looks: who has just opened a socket looks for it. But a guest with very many of them shall not
  * keep us busy: work is paid for with nine times as long of rest, whichever table it was for, and only so much is owed. */
 static void renew_sockets(struct generation *g, const char *name, uint64_t now_ns)
@@ -803,9 +814,11 @@ static void renew_sockets(struct generation *g, const char *name, uint64_t now_n
 	static uint64_t paid_ns;        /* when all of it will be */
 	const uint64_t began = (uint64_t)clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	size_t len = 0;
-	char *text = procvirt_sockets ? procvirt_sockets(name, &len) : NULL;
+	char *text = procvirt_sockets ? procvirt_sockets(name, &len) : NULL, *less;
 
-	keep_text(g, text, len);
+	len = lower(len, room_for_sockets(g));
+	less = text ? realloc(text, len + 1) : NULL;
+	keep_text(g, less ? less : text, len);
 	paid_ns = paid_ns > now_ns ? paid_ns : now_ns;
 	paid_ns += 10 * ((uint64_t)clock_ns(CLOCK_PROCESS_CPUTIME_ID) - began);
 	g->made_ns = (uint64_t)clock_ns(CLOCK_MONOTONIC);

@@ -240,7 +240,8 @@ static void tell_failure(const char *text)
 static char *own_sockets(const char *name, size_t *len)
 {
 	const struct supervisor *s = current;
-	struct netsock n = { .net = &s->net, .id_base = s->broker.id_base, .guest = s->init_pid };
+	struct netsock n = { .net = &s->net, .id_base = s->broker.id_base, .guest = s->init_pid,
+			     .alive_ms = (supervise_now_us() - s->start_us) / 1000 };
 	struct stat st;
 
 	if (s->net_leaf_fd >= 0 ? fstat(s->net_leaf_fd, &st) == 0 : fstatat(s->cg.dir_fd, "broker", &st, 0) == 0)

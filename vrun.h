@@ -687,6 +687,7 @@ struct netsock {
 	uint64_t cgroup;                /* id of the broker's, where they are made; 0: there is none yet */
 	uint32_t id_base;
 	pid_t guest;                    /* a process of the guest's, for its empty tables */
+	uint64_t alive_ms;              /* since its start */
 };
 /* Supervisor: /proc/net/NAME, NAME one of tcp, tcp6, udp, ... sockstat6; to be freed. NULL: none, or not now. */
 char *netsock_text(const struct netsock *n, const char *name, size_t *len);

@@ -59,7 +59,8 @@ view --ip 10.78.0.5 --hide net -- sh -c 'mkfifo /tmp/in; sleep 30 >/tmp/in & soc
 wait_for 20 test -e "$R/root/go"
 for table in tcp udp; do
 	# Not those on the loopback, and not where the host has a wildcard: their names are others outside.
-	columns "$R/root/$table" | grep -v ' 0100007F:\|:1F9[04] 00000000:0000' | sort >"$tmp/in"
+	# And not connections in TIME-WAIT, whose timer runs.
+	columns "$R/root/$table" | grep -v ' 0100007F:\|:1F9[04] 00000000:0000\|^ [^ ]* [^ ]* 06 ' | sort >"$tmp/in"
 	columns /proc/net/$table | sort >"$tmp/kernel"
 	is "$table: its lines are the kernel's" "$(grep -vxF -f "$tmp/kernel" "$tmp/in")" ""
 	like "$table: (control) there were some" "$(cat "$tmp/in")" '05004E0A:1F9'
@@ -89,6 +90,53 @@ inode=$(printf '%s\n' "$out" | awk '$2 == "05004E0A:0001" { print $10 }')
 like "with the number that its process has for it" "$out" "^socket:.$inode.\$"
 like "and are counted" "$out" '^RAW: inuse 1$'
 like "(control) outside there are others" "$(cat /proc/net/raw)" ' 00000000:0001 '
+
+# What is no whole socket: in TIME-WAIT, and before a handshake's end. The host has such ones on the guest's address: at a
+# listener of its own there, and as a client of the guest's.
+"$socks" ended 10.78.0.5 8190 <"$tmp/host.in" >"$tmp/ended" 2>&1 &
+wait_for 20 grep -q ready "$tmp/ended"
+hex() { awk -v w="$1" '$1 == w { print $2 }' "$2"; }
+table() { awk -v a="$1" '$4 ~ /^0[356]$/ && index($2, a) == 1 { print $2, $3, $4 }' "$2" | sort -u; }
+for u in yes no; do
+	rm -f "$R"/root/ended* "$R/root/go"
+	"$VRUN" -q --userns $u --root "$R" --ip 10.78.0.5 --ip 2001:db8::5 --hide net -- sh -c '
+		for at in 4:10.78.0.5 6:2001:db8::5 1:127.0.0.1; do
+			mkfifo /tmp/in${at%%:*}; sleep 60 >/tmp/in${at%%:*} &
+			socks ended ${at#*:} 8090 </tmp/in${at%%:*} >/root/ended.${at%%:*} &
+			while ! grep -q ready /root/ended.${at%%:*} 2>/dev/null; do usleep 20000; done
+		done; >/root/ended
+		while [ ! -e /root/go ]; do usleep 20000; done
+		while [ "$(cat /proc/net/tcp /proc/net/tcp6 | grep -c " 06 00")" -lt 4 ] && [ $((n = n + 1)) -lt 300 ]; do
+			usleep 50000; done
+		cat /proc/net/tcp >/root/ended.tcp; cat /proc/net/tcp6 >/root/ended.tcp6; cat /proc/net/sockstat >/root/ended.stat' &
+	wait_for 20 test -e "$R/root/ended"
+	"$net" tcp4 connect 10.78.0.5:8090 name >"$tmp/from"
+	cat /proc/net/tcp >"$tmp/outside"
+	: >"$R/root/go"
+	wait $!
+	A=05004E0A A6=B80D0120000000000000000005000000 L=0100007F E=$R/root/ended
+	is "userns $u: TIME-WAIT and SYN-RECV show where its server listens, and no client's there" "$(table $A "$E.tcp")" \
+		"$(printf '%s\n' "$A:1F9A $A:$(hex server "$E.4") 06" "$A:1F9B $A:$(hex half "$E.4") 03" | sort)"
+	is "userns $u: IPv6 too" "$(table $A6 "$E.tcp6")" \
+		"$(printf '%s\n' "$A6:1F9A $A6:$(hex server "$E.6") 06" "$A6:1F9B $A6:$(hex half "$E.6") 03" | sort)"
+	is "userns $u: on its loopback clients' too" "$(table $L "$E.tcp")" "$(printf '%s\n' "$L:1F9A $L:$(hex server "$E.1") 06" \
+		"$L:$(hex client "$E.1") $L:1F9A 06" "$L:1F9B $L:$(hex half "$E.1") 03" | sort)"
+	like "userns $u: sockstat counts those in TIME-WAIT" "$(cat "$E.stat")" '^TCP: inuse [0-9]+ orphan 0 tw 4 '
+done
+like "(control) on the host there are more of that address: at the host's server" "$(table 05004E0A "$tmp/outside")" '05004E0A:1FFE .* 06'
+port=$(sed -n 's/.*10\.78\.0\.5:\([0-9]*\).*/\1/p' "$tmp/from")
+like "(control) and the host's client of the guest" "$(table 05004E0A "$tmp/outside")" "05004E0A:$(printf %04X "${port:-0}") 05004E0A:1F9A"
+
+# ICMP datagram sockets, by their owner.
+sysctl_net ipv4/ping_group_range "0 2147483647"
+"$net" ping4 bind 10.78.0.5:7 sleep 20000 >/dev/null 2>&1 & ping=$!
+at_exit "kill $ping 2>/dev/null"
+run view --ip 10.78.0.5 --hide net -- sh -c 'net ping4 bind 10.78.0.5:77 sleep 20000 & while ! grep -q : /proc/net/icmp && [ $((n = n + 1)) -lt 200 ]
+	do usleep 50000; done; cat /proc/net/icmp'
+like "an ICMP socket shows, its own" "$(printf '%s\n' "$out" | awk '/^ +[0-9]+:/ { print $2 }' | tr '\n' ' ')" '^05004E0A:[0-9A-F]+ $'
+unlike "and not the host's" "$out" '05004E0A:0007'
+like "(control) outside there is another" "$(cat /proc/net/icmp)" ' 05004E0A:0007 '
+kill "$ping"
 
 # sock_diag: no way to ask it, and none to end others' connections by it.
 for way in send sendmsg write dup one destroy int80 socketcall; do
@@ -154,9 +202,9 @@ run "$net" tcp4 connect 127.0.0.1:8081
 like "(control) outside somebody listens there" "$out" 'ok ok'
 run "$VRUN" --enter first -- sh -c 'net ask tcp 127.0.0.1:75; socks list; ip -o addr show host0'
 like "its server is on the joined guest's loopback" "$out" '^SECOND tcp4:127.0.0.1:75 '
-printf '%s\n' "$out" | grep ^tcp | sort >"$tmp/in"
+printf '%s\n' "$out" | grep '^tcp.* [1-9][0-9]*$' | sort >"$tmp/in"
 run "$VRUN" --enter second -- sh -c 'socks list; ip -o addr show host0'
-is "both see both's sockets, and the same address" "$(printf '%s\n' "$out" | grep ^tcp | sort)" "$(cat "$tmp/in")"
+is "both see both's sockets, and the same address" "$(printf '%s\n' "$out" | grep '^tcp.* [1-9][0-9]*$' | sort)" "$(cat "$tmp/in")"
 is "which are three" "$(wc -l <"$tmp/in")" 3
 run joined --join net=second -- net ask tcp 127.0.0.1:75
 like "--join net of one that has joined: the same network" "$out" '^SECOND '

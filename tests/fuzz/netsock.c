@@ -17,6 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 5)
 		return 0;
 	d.table = &tables[data[0] % TABLES];
+	d.take = data[0] & 64 ? take_small : data[0] & 128 ? take_server : show_sock;
 	memcpy(&c.flags, data + 1, sizeof(c.flags));
 	size -= 5;
 	answer = malloc(size + 1);
@@ -34,6 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (memchr(o.s, '\0', len))
 		abort();
 	free(o.s);
+	free(d.server);
 	free(answer);
 	return 0;
 }

@@ -4,6 +4,8 @@
  *
  *	socks hold ADDR4 ADDR6  opens TCP and UDP sockets of many kinds; for each a line TABLE LOCAL PEER INODE, as its
  *				program knows it (getsockname, getpeername, fstat); then "ready", and waits for stdin's end
+ *	socks ended ADDR PORT	connections at a listener there: one that the server closed, one that the client did, one of
+ *				which the handshake isn't over; a word and its client's port each; then as hold
  *	socks list [DIR]        the same lines from DIR/{tcp,tcp6,udp,udp6}, by default /proc/net
  *	socks many N TCP|UDP    N sockets, "ready", and waits for stdin's end
  *	socks churn SECS        opens and closes listeners all the time
@@ -16,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -150,6 +153,45 @@ static int hold(const char *ip4, const char *ip6)
 }
 
 /* ---- list ---- */
+
+/* ---- ended ---- */
+
+static int client(const char *ip, int port, const char *word)
+{
+	int fd = connected(ip, port, SOCK_STREAM);
+	union sa sa = { 0 };
+	socklen_t len = sizeof(sa);
+
+	if (getsockname(fd, &sa.any, &len) < 0)
+		exit(1);
+	printf("%s %04X\n", word, ntohs(sa.v4.sin_port));
+	return fd;
+}
+
+/* One end closes, the other one sees it and does. */
+static void end(int first, int second)
+{
+	char c;
+
+	close(first);
+	if (read(second, &c, 1) != 0)
+		exit(1);
+	close(second);
+}
+
+static int ended(const char *ip, int port)
+{
+	int fd = bound(ip, port, SOCK_STREAM), until_data = 60, own;
+
+	own = client(ip, port, "server");
+	end(accept(fd, NULL, NULL), own);
+	own = client(ip, port, "client");
+	end(own, accept(fd, NULL, NULL));
+	setsockopt(bound(ip, port + 1, SOCK_STREAM), IPPROTO_TCP, TCP_DEFER_ACCEPT, &until_data, sizeof(until_data));
+	client(ip, port + 1, "half");
+	wait_for_end();
+	return 0;
+}
 
 static void put_hex(const char *hex)
 {
@@ -345,6 +387,8 @@ int main(int argc, char **argv)
 	alarm(120);
 	if (argc == 4 && !strcmp(argv[1], "hold"))
 		return hold(argv[2], argv[3]);
+	if (argc == 4 && !strcmp(argv[1], "ended"))
+		return ended(argv[2], atoi(argv[3]));
 	if (argc >= 2 && !strcmp(argv[1], "list"))
 		return list(argc > 2 ? argv[2] : "/proc/net");
 	if (argc == 4 && !strcmp(argv[1], "many"))

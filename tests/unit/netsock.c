@@ -149,7 +149,7 @@ static void answers(void)
 	const struct netsock of = { .net = &net };
 	struct net_config c = { 0 };
 	struct text o = { 0 };
-	struct dump d = { .of = &of, .table = &tables[2], .config = &c, .text = &o };
+	struct dump d = { .of = &of, .table = &tables[2], .config = &c, .text = &o, .take = show_sock };
 	struct sock s;
 
 	check(take_answer(&d, (uint8_t *)&error, sizeof(error)) == -1 && errno == ENOENT, "an error is one");
@@ -161,6 +161,99 @@ static void answers(void)
 	check(take_answer(&d, (uint8_t *)&sock, sizeof(sock)) == 0, "the end is the end");
 	error.h.nlmsg_type = NLMSG_DONE;
 	check(take_answer(&d, (uint8_t *)&error, sizeof(error)) == -1 && errno == ENOENT, "an error at the end, too");
+	free(o.s);
+}
+
+/* A program of inet_diag's as the kernel runs it (inet_diag_bc_run): is a socket without a cgroup taken? */
+static bool runs(const struct small_request *r, uint32_t cgroup, uint8_t family, const uint32_t ip[4])
+{
+	int len = r->program.rta_len - (int)RTA_LENGTH(0), at = 0;
+
+	while (at < len) {
+		struct inet_diag_bc_op op;
+		struct inet_diag_hostcond h;
+		uint32_t addr[4], id[2];
+		bool yes = false;
+
+		memcpy(&op, r->code + at, sizeof(op));
+		if (op.code == INET_DIAG_BC_CGROUP_COND) {
+			memcpy(id, r->code + at + sizeof(op), sizeof(id));
+			yes = id[0] == cgroup && !id[1];
+		} else if (op.code == INET_DIAG_BC_S_COND) {
+			memcpy(&h, r->code + at + sizeof(op), sizeof(h));
+			memcpy(addr, r->code + at + sizeof(op) + sizeof(h), h.family == AF_INET ? 4 : 16);
+			yes = h.family == family;
+			for (int i = 0; yes && i < h.prefix_len; i++)
+				yes = !((ntohl(addr[i / 32]) ^ ntohl(ip[i / 32])) >> (31 - i % 32) & 1);
+		}
+		at += yes ? op.yes : op.no;
+	}
+	return at == len;
+}
+
+static void small(void)
+{
+	struct net_config c = { .flags = NET_LOOPBACK6, .loopback = htonl(0x7f010201), .n_v4 = 2, .n_v6 = 1,
+		.v4 = { { .lo = 0x0a4e0005, .count = 1, .addr = htonl(0x0a4e0005) }, { .lo = 0x0a4e0010, .count = 6 } },
+		.v6 = { { .net = 0x20010db800000000, .lo = 5, .more = 0 } }, .loopback6 = { htonl(0xfd000000), 0, 0, htonl(9) } };
+	const struct { uint8_t family; uint32_t ip[4]; bool own; } at[] = {
+		{ AF_INET, { htonl(0x0a4e0005) }, true }, { AF_INET, { htonl(0x0a4e0006) }, false },
+		{ AF_INET, { htonl(0x0a4e0010) }, true }, { AF_INET, { htonl(0x0a4e0015) }, true },
+		{ AF_INET, { htonl(0x0a4e0018) }, false }, { AF_INET, { htonl(0x7f010201) }, true },
+		{ AF_INET, { htonl(0x7f000001) }, false }, { AF_INET6, { htonl(0x20010db8), 0, 0, htonl(5) }, true },
+		{ AF_INET6, { htonl(0x20010db8), 0, 0, htonl(6) }, false }, { AF_INET6, { htonl(0xfd000000), 0, 0, htonl(9) }, true },
+		{ AF_INET6, { 0, 0, 0, htonl(1) }, false },
+	};
+	struct small_request r;
+	struct text o = { 0 };
+	const struct net_state net = { .steer_fd = -1 };
+	const struct netsock of = { .net = &net, .alive_ms = 1000 };
+	struct dump d = { .of = &of, .table = &tables[0], .config = &c, .text = &o };
+	struct sock s = { .diag = { .idiag_family = AF_INET, .idiag_state = LISTEN, .idiag_uid = 7 } };
+	struct inet_diag_sockid *id = &s.diag.id;
+	bool right = true, none = false;
+
+	for (size_t i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
+		struct server n = name_of(&s, at[i].ip, 0);
+
+		if (at[i].family == AF_INET6)
+			memcpy(n.ip, at[i].ip, 16);
+		fill_small_request(&r, &tables[1], &c);
+		right &= runs(&r, 0, at[i].family, at[i].ip) == at[i].own && is_own(&c, &n) == at[i].own;
+		none |= runs(&r, 5, at[i].family, at[i].ip);
+	}
+	check(right, "without a cgroup: the kernel picks the guest's addresses, each and no other");
+	check(!none, "and nothing with one");
+
+	id->idiag_src[0] = htonl(0x0a4e0005);
+	id->idiag_sport = htons(80);
+	take_server(&d, &s);
+	id->idiag_src[0] = c.loopback;
+	id->idiag_sport = htons(81);
+	take_server(&d, &s);
+	qsort(d.server, d.n_servers, sizeof(*d.server), by_name);
+	static const struct { uint32_t own; uint16_t port; uint32_t peer; uint16_t peer_port; uint8_t state; bool shown; uint32_t expires; } ends[] = {
+		{ 0x0a4e0005, 80, 0x0a4e0007, 999, TIME_WAIT, true, 59500 }, { 0x0a4e0005, 82, 0x0a4e0007, 999, TIME_WAIT, false, 59500 },
+		{ 0x0a4e0005, 999, 0x0a4e0005, 80, TIME_WAIT, false, 59500 }, { 0x0a4e0010, 80, 0x0a4e0007, 999, TIME_WAIT, false, 59500 },
+		{ 0x7f010201, 999, 0x7f010201, 81, TIME_WAIT, true, 59500 }, { 0x7f010201, 999, 0x7f010201, 82, TIME_WAIT, false, 59500 },
+		{ 0x7f000001, 999, 0x7f000001, 81, TIME_WAIT, false, 59500 }, { 0x7f000001, 81, 0x7f000001, 999, TIME_WAIT, false, 59500 },
+		{ 0x0a4e0005, 80, 0x0a4e0007, 997, TIME_WAIT, false, 58900 },
+		{ 0x0a4e0005, 80, 0x0a4e0007, 998, ANSWERED, true }, { 0x0a4e0005, 83, 0x0a4e0007, 998, ANSWERED, false },
+	};
+	right = true;
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		size_t before = d.n;
+
+		s = (struct sock){ .diag = { .idiag_family = AF_INET, .idiag_state = ends[i].state } };
+		id->idiag_src[0] = htonl(ends[i].own), id->idiag_dst[0] = htonl(ends[i].peer);
+		s.diag.idiag_expires = ends[i].expires;
+		id->idiag_sport = htons(ends[i].port), id->idiag_dport = htons(ends[i].peer_port);
+		take_small(&d, &s);
+		right &= (d.n != before) == ends[i].shown;
+	}
+	check(right, "what ended or begins at a listener of the guest's is shown, and what else it can't have from anybody");
+	check(d.n == 3 && d.n_waiting == 2, "and counted");
+	free(d.server);
 	free(o.s);
 }
 
@@ -179,13 +272,13 @@ static void raw(void)
 
 static void sockstat(void)
 {
-	const size_t in_use[TABLES] = { 3, 2, 1, 1, 0, 0, 1, 0 };
+	const size_t in_use[COUNTED] = { 3, 2, 1, 1, 0, 0, 1, 0 };
 	char out[1024];
 	size_t n = format_sockstat("sockets: used 5\nTCP: inuse 0 orphan 4 tw 9 alloc 77 mem 102\nUDP: inuse 0 mem 8\n"
-				   "UDPLITE: inuse 0\nRAW: inuse 0\nFRAG: inuse 0 memory 0\n", in_use, out, sizeof(out));
+				   "UDPLITE: inuse 0\nRAW: inuse 0\nFRAG: inuse 0 memory 0\n", in_use, 6, out, sizeof(out));
 
 	out[n] = '\0';
-	same(out, "sockets: used 13\nTCP: inuse 3 orphan 0 tw 0 alloc 5 mem 0\nUDP: inuse 1 mem 0\nUDPLITE: inuse 0\n"
+	same(out, "sockets: used 13\nTCP: inuse 3 orphan 0 tw 6 alloc 5 mem 0\nUDP: inuse 1 mem 0\nUDPLITE: inuse 0\n"
 	     "RAW: inuse 1\nFRAG: inuse 0 memory 0\n", "sockstat has the guest's numbers and none of the machine's");
 }
 
@@ -195,6 +288,7 @@ int main(void)
 	longest();
 	names();
 	answers();
+	small();
 	raw();
 	sockstat();
 	return failed;
