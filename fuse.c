@@ -104,7 +104,8 @@ static int answer_init(const struct fuse_init_in *in, size_t len, struct fuse_re
 	*out = (struct fuse_init_out){
 		.major = FUSE_KERNEL_VERSION, .minor = MINOR, .max_readahead = in->max_readahead,
 		.flags = in->flags & (FUSE_ASYNC_READ | FUSE_AUTO_INVAL_DATA | FUSE_DO_READDIRPLUS |
-				      FUSE_NO_OPEN_SUPPORT | FUSE_NO_OPENDIR_SUPPORT | FUSE_PARALLEL_DIROPS),
+				      FUSE_NO_OPEN_SUPPORT | FUSE_NO_OPENDIR_SUPPORT | FUSE_PARALLEL_DIROPS |
+				      FUSE_CACHE_SYMLINKS),
 		.max_write = 4096, .time_gran = 1,
 	};
 	r->body_len = sizeof(*out);
