@@ -631,7 +631,8 @@ static int on_bind(struct request *q)
 		return err;
 	/* Port 0 is a client's, and may stay a wildcard. But when it connects, the kernel would choose the source: so it
 	 * is bound to the first address after all, where there is a first one for all peers (not for dual stack). */
-	if (!sa.v4.sin_port && sa.any.sa_family != AF_INET && socket_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) != 1)
+	if (!sa.v4.sin_port && sa.any.sa_family != AF_INET && !q->broker->net.v6_alone &&
+	    socket_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) != 1)
 		return LET_THROUGH;
 	err = read_caller(q, &c);
 	if (err)

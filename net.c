@@ -333,6 +333,14 @@ static bool several(const struct net *n)
 	return n->n_addr > 1 || (n->n_addr == 1 && memcmp(n->addr[0].ip, n->addr[0].ip_to, 16) != 0);
 }
 
+static bool has_v6(const struct net *n)
+{
+	for (size_t i = 0; i < n->n_addr; i++)
+		if (n->addr[i].family == AF_INET6)
+			return true;
+	return false;
+}
+
 void net_check(struct plan *p)
 {
 	/* These reach the stack below the programs: packet sockets, forged packets, the programs themselves. */
@@ -353,7 +361,8 @@ void net_check(struct plan *p)
 	if (p->net.mode != IP_LIST)
 		return;
 	check_addresses(&p->net);
-	p->net.steered = several(&p->net) && !p->net.later && !(p->rights.ccap & CCAP_MULTICAST);
+	/* Alone, an IPv4 address stands for 127.0.0.1 (netprog.c's udp_loopback4); an IPv6 one doesn't for ::1. */
+	p->net.steered = (several(&p->net) || has_v6(&p->net)) && !p->net.later && !(p->rights.ccap & CCAP_MULTICAST);
 }
 
 /* ---- inherited sockets ---- */
@@ -1314,14 +1323,6 @@ static void configuration(const struct set *s, struct net_config *c, const struc
 	plan_devices(s, &p->net, c);    /* with the lock that configure() lets go of */
 }
 
-static bool has_v6(const struct net *n)
-{
-	for (size_t i = 0; i < n->n_addr; i++)
-		if (n->addr[i].family == AF_INET6)
-			return true;
-	return false;
-}
-
 /* A set that is there, or a new one; in that case the answer is a lock, to be closed when others can find it. */
 static int share_set(struct set *s, int parent_fd, bool v6)
 {
@@ -1377,6 +1378,7 @@ void net_apply(const struct plan *p, const struct cgroup *cg, struct net_state *
 	st->steer_fd = s.map_fd[NET_MAP_STEER];
 	st->marks_fd = s.map_fd[NET_MAP_MARKS];
 	st->guest = c.guest;
+	st->v6_alone = !(c.flags & NET_V4);
 	configure(&s, cg, &c, NULL);
 	s.map_fd[NET_MAP_GUESTS] = s.map_fd[NET_MAP_CONFIG] = s.map_fd[NET_MAP_STEER] = s.map_fd[NET_MAP_MARKS] = -1;
 	close_set(&s);
@@ -1516,6 +1518,7 @@ void net_join(const struct cgroup *cg, struct net_state *st)
 	st->steer_fd = s.map_fd[NET_MAP_STEER];
 	st->marks_fd = s.map_fd[NET_MAP_MARKS];
 	st->guest = c.guest;
+	st->v6_alone = !(c.flags & NET_V4);
 	st->joined = true;
 	s.map_fd[NET_MAP_CONFIG] = s.map_fd[NET_MAP_STEER] = s.map_fd[NET_MAP_MARKS] = -1;
 	close_set(&s);

@@ -299,7 +299,7 @@ struct view {                           /* plain data: travels in the supervisor
 };
 
 /* net.c's; travels in the supervisor's state, and to the broker: what must stay open while the guest lives. */
-struct net_state { int lookup_link_fd, config_fd, guests_fd, steer_fd, marks_fd; uint64_t guest; bool joined; };
+struct net_state { int lookup_link_fd, config_fd, guests_fd, steer_fd, marks_fd; uint64_t guest; bool joined, v6_alone; };
 
 struct broker {                         /* plain data: travels in the sealed memfd of the broker's role */
 	int listener_fd;                /* seccomp notify */

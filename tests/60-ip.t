@@ -101,6 +101,8 @@ says "::1" "L tcp6:[::1]:90 [::1]:90 [::1]:" --ip 10.1.2.3 --ip 2001:db8::3 -- \
 	sh -c "($loop) | sed 's/[0-9]* *\$//'" sh 'tcp6:[::1]:90' tcp '[::1]:90'
 says "UDP over ::1" "L udp6:[::1]:90 [::1]:90 [::1]:" --ip 10.1.2.3 --ip 2001:db8::3 -- \
 	sh -c "($loop) | sed 's/[0-9]* *\$//'" sh 'udp6:[::1]:90' udp '[::1]:90'
+says "by ::1 a wildcard UDP server is reached, where one IPv6 address is all that the guest has" "L udp6:[::]:90 [2001:db8::3]:90 [::1]:" \
+	--ip 2001:db8::3 -- sh -c "($loop) | sed 's/[0-9]* *\$//'" sh 'udp6:[::]:90' udp '[::1]:90'
 says "[::] answers on 127.0.0.1" "L tcp6:[::]:90 [::ffff:127.0.0.1]:90 [::ffff:127.0.0.1]:" --ip 10.1.2.3 --ip 2001:db8::3 -- \
 	sh -c "($loop) | sed 's/[0-9]* *\$//'" sh 'tcp6:[::]:90' tcp '127.0.0.1:90'
 says "--loopback ADDR is still 127.0.0.1 within" "ok ok 127.0.0.1:90" --ip 10.1.2.3 --loopback 127.9.9.9 -- net tcp4 bind 127.0.0.1:90 name
