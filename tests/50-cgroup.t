@@ -1,24 +1,15 @@
 #!/bin/sh
 # The context id and the name: claimed by exactly one guest, given back by every end.
 . "$(dirname "$0")/lib.sh"
-need root cgroup2
-mktmp
-make_root "$tmp/r"
-R=$tmp/r
-leftovers_before
+# shellcheck source=tests/guests.sh
+. "$top/tests/guests.sh"
 
 # Of this run alone: another one may be going on.
 x=$((300 + $$ % 9000 * 3))     # and x + 1, x + 2
 cg2=$(cgroup2_dir)
 vrun() { "$VRUN" -q --root "$R" "$@"; }
 listed() { "$VRUN" -q --list | grep -qx "$1"; }
-start() { # NAME OPTIONS: in the background until $tmp/end is written to
-	_name=$1
-	shift
-	"$VRUN" -q --root "$R" --name "$_name" "$@" -- sleep 600 >/dev/null 2>"$tmp/err.$_name" &
-	pid=$!
-	wait_for 10 listed "$_name" || { echo "# $_name did not start"; _diag <"$tmp/err.$_name"; }
-}
+start() { begin "$@" -- sleep 600; }
 xid_of() { "$VRUN" --list --json | grep "\"name\":\"$1\"" | sed 's/.*"xid":\([0-9]*\).*/\1/'; }
 
 # --- one of each -------------------------------------------------------------

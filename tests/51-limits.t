@@ -2,11 +2,8 @@
 # Limits hold, in the guest and there alone; whatever hierarchy has the controller.
 # lane: alone
 . "$(dirname "$0")/lib.sh"
-need root cgroup2
-mktmp
-make_root "$tmp/r"
-R=$tmp/r
-leftovers_before
+# shellcheck source=tests/guests.sh
+. "$top/tests/guests.sh"
 
 vrun() { "$VRUN" -q --root "$R" --hide none --virt none "$@"; }
 # A number of the exit line: event KEY.

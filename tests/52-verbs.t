@@ -1,22 +1,10 @@
 #!/bin/sh
 # The verbs on running guests.
 . "$(dirname "$0")/lib.sh"
-need root cgroup2
-mktmp
-make_root "$tmp/r"
-R=$tmp/r
-leftovers_before
+# shellcheck source=tests/guests.sh
+. "$top/tests/guests.sh"
 
-v() { "$VRUN" -q "$@"; }
 [ -z "${VRUN_KERNEL:-}" ] || settle=1.5 # emulated
-is_there() { v --status "$1"; }
-begin() { # NAME OPTIONS -- COMMAND
-	_name=$1
-	shift
-	"$VRUN" -q --root "$R" --name "$_name" "$@" >"$tmp/out.$_name" 2>"$tmp/err.$_name" </dev/null &
-	pid=$!
-	wait_for 10 is_there "$_name" || { echo "# $_name did not start"; _diag <"$tmp/err.$_name"; }
-}
 
 # --- no such guest -----------------------------------------------------------
 

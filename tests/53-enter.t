@@ -1,20 +1,8 @@
 #!/bin/sh
 # --enter: one more command in a running guest.
 . "$(dirname "$0")/lib.sh"
-need root cgroup2
-mktmp
-make_root "$tmp/r"
-R=$tmp/r
-leftovers_before
-
-v() { "$VRUN" -q "$@"; }
-is_there() { v --status "$1"; }
-begin() { # NAME OPTIONS -- COMMAND
-	_name=$1
-	shift
-	"$VRUN" -q --root "$R" --name "$_name" "$@" >"$tmp/out.$_name" 2>"$tmp/err.$_name" </dev/null &
-	wait_for 10 is_there "$_name" || { echo "# $_name did not start"; _diag <"$tmp/err.$_name"; }
-}
+# shellcheck source=tests/guests.sh
+. "$top/tests/guests.sh"
 
 begin "web$$" -- sleep 600
 

@@ -1,21 +1,9 @@
 #!/bin/sh
 # What a guest can do to whoever enters it.
 . "$(dirname "$0")/lib.sh"
-need root cgroup2
-mktmp
-make_root "$tmp/r"
-R=$tmp/r
+# shellcheck source=tests/guests.sh
+. "$top/tests/guests.sh"
 cp "$helpers/stalk" "$R/bin/stalk" || exit 1
-leftovers_before
-
-v() { "$VRUN" -q "$@"; }
-is_there() { v --status "$1"; }
-begin() { # NAME OPTIONS -- COMMAND
-	_name=$1
-	shift
-	"$VRUN" -q --root "$R" --name "$_name" "$@" >"$tmp/out.$_name" 2>"$tmp/err.$_name" </dev/null &
-	wait_for 10 is_there "$_name" || { echo "# $_name did not start"; _diag <"$tmp/err.$_name"; }
-}
 
 # --- attacks on who enters ---------------------------------------------------
 
@@ -70,7 +58,9 @@ v --kill "evil$$"
 # CVE-2022-31214: a "guest" that somebody else made.
 cg2=$(cgroup2_dir)
 fake=$((300 + $$ % 20000))
-mkdir -p "$cg2/vrun/$fake/payload"
+# (never root's alone: another vrun would remove it as a dead guest)
+mkdir -p "$cg2/vrun" && mkdir -m 777 "$cg2/vrun/$fake" && chown 1000 "$cg2/vrun/$fake" && chmod 755 "$cg2/vrun/$fake"
+mkdir "$cg2/vrun/$fake/payload"
 setfattr -n user.vrun.name -v fake "$cg2/vrun/$fake"
 chown -R 1000 "$cg2/vrun/$fake"
 exits "a guest that isn't root's is not entered" 125 v --enter $fake -- true

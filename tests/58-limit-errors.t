@@ -3,11 +3,9 @@
 # --set changes all that it was told to, or nothing, whatever it fails of and whatever kills it.
 # limit: 120
 . "$(dirname "$0")/lib.sh"
-need root cgroup2
-mktmp
-make_root "$tmp/r"
-R=$tmp/r me=e58-$$
-leftovers_before
+# shellcheck source=tests/guests.sh
+. "$top/tests/guests.sh"
+me=e58-$$
 
 vrun() { "$VRUN" -q --root "$R" --hide none --virt none "$@"; }
 cg2=$(cgroup2_dir)
@@ -20,8 +18,7 @@ has() { v2 "$1" || [ -n "$(v1 "$1")" ]; }
 # OPTION|VALUE|REASON
 while IFS='|' read -r option value reason; do
 	run vrun "$option" "$value" -- touch /root/ran
-	is "$option '$value'" "$status $err" "125 vrun: $option: '$value': $reason
-Try 'vrun --help'."
+	is "$option '$value'" "$status $err" "125 vrun: $option: '$value': $reason. Try 'vrun --help'."
 done <<'END'
 --rlimit|nofile|not NAME=SOFT[:HARD]
 --rlimit|nosuch=1|no such rlimit (as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack)
@@ -45,11 +42,9 @@ done <<'END'
 --io|/dev/sda:rbps=0|too small
 END
 exits "an rlimit that is given twice" 125 vrun --rlimit core=0 --rlimit core=1 -- true
-is "is named" "$err" "vrun: --rlimit: 'core=1': this rlimit was given before
-Try 'vrun --help'."
+is "is named" "$err" "vrun: --rlimit: 'core=1': this rlimit was given before. Try 'vrun --help'."
 exits "a sysctl that is given twice" 125 vrun --sysctl kernel.msgmni=1 --sysctl kernel.msgmni=2 -- true
-is "is named, too" "$err" "vrun: --sysctl: 'kernel.msgmni=2': this key was given before
-Try 'vrun --help'."
+is "is named, too" "$err" "vrun: --sysctl: 'kernel.msgmni=2': this key was given before. Try 'vrun --help'."
 
 # --- what the kernel, the host or the caller doesn't have --------------------
 
@@ -103,7 +98,6 @@ leftovers_none "and nothing is left of them"
 
 # --- --set: all, or nothing --------------------------------------------------
 
-is_there() { "$VRUN" -q --status "$me"; }
 # What is limited, as --status tells it. Directories in which nothing is may stay.
 all_cpus=$(cat "$(v1 cpuset)/cpuset.cpus" "$cg2/cpuset.cpus.effective" 2>/dev/null | head -n 1)
 state() {
@@ -111,10 +105,9 @@ state() {
 		grep -E '"(memory_limit_bytes|swap_limit_bytes|pids_limit|cpu_(max_us|burst_us|weight)|cpuset|set_unfinished|addresses)"' |
 		grep -vE "\"(cpu_max_us\":\"(max [0-9]+)?|cpu_burst_us\":\"0?|cpu_weight\":\"(100)?|cpuset\":\"($all_cpus)?)\""
 }
-begin() {
-	rm -f "$tmp/out"
-	"$VRUN" -q --root "$R" --name "$me" --hide none --virt none "$@" -- sh -c 'sleep 600 & echo ready; wait' >"$tmp/out" 2>&1 &
-	wait_for 20 grep -q ready "$tmp/out" && wait_for 20 is_there || { fail "the guest starts"; _diag <"$tmp/out"; }
+start() {
+	begin "$me" --hide none --virt none -- sh -c 'sleep 600 & echo ready; wait'
+	wait_for 20 grep -q ready "$tmp/out.$me" || fail "the guest's processes run"
 }
 refused() { # OPTIONS
 	run "$VRUN" -q --set "$me" "$@"
@@ -127,7 +120,7 @@ good="--pids 44"
 ! has cpu || good="$good --cpu-rate 60/200,burst=10 --cpu-weight 77"
 ! has cpuset || good="$good --cpuset 0"
 for given in "" "$good"; do
-	begin
+	start
 	# shellcheck disable=SC2086
 	[ -z "$given" ] || "$VRUN" -q --set "$me" $given
 	before=$(state)
@@ -162,7 +155,7 @@ done
 # have forked first: so another look is due. strace plays a process that ends each time, at first.
 pids=$(v1 pids)
 if [ -n "$pids" ] && command -v strace >/dev/null; then
-	begin
+	start
 	payload=$cg2/vrun/$("$VRUN" --status "$me" | awk '$1 == "xid" { print $2 }')/payload
 	pid=$(tail -n 1 "$payload/cgroup.procs")
 	ok "--set, while processes end" strace -qq -o "$tmp/trace" -e trace=openat -P "$pid/cgroup" \

@@ -2,11 +2,8 @@
 # Whatever kills whom, in any order: no process, mount or namespace of the guest remains, and the empty cgroup
 # directories that a killed supervisor leaves are gone after the next vrun command.
 . "$(dirname "$0")/lib.sh"
-need root cgroup2
-mktmp
-make_root "$tmp/r"
-R=$tmp/r
-leftovers_before
+# shellcheck source=tests/guests.sh
+. "$top/tests/guests.sh"
 
 marker=86399$$		# a sleep of its own length: found among all processes
 alive() { grep -lz "^$marker\$" /proc/[0-9]*/cmdline 2>/dev/null | grep -q .; }
