@@ -169,6 +169,8 @@ static const struct rule rules[] = {
 	DENY_IOCTL(0x401c5820 /* FS_IOC_FSSETXATTR */, EPERM, PROJECT),
 	DENY_IOCTL(0x5412 /* TIOCSTI */, EPERM, "types into a terminal, where the reader may be outside (CVE-2017-5226)"),
 	DENY_IOCTL(0x541c /* TIOCLINUX */, EPERM, "pastes into a console, in the same way"),
+	DENY_IOCTL(0x5423 /* TIOCSETD */, EPERM, "loads a line discipline into the host's kernel: little used code, for "
+		   "modems (CVE-2017-2636)"),
 	FAMILIES(socket, 359, 281, 3, 9, FAMILY),            /* AX25 .. X25 */
 	FAMILIES(socket, 359, 281, 11, 15, FAMILY),          /* ROSE .. KEY */
 	FAMILIES(socket, 359, 281, 18, UINT32_MAX, FAMILY),  /* ASH .. */

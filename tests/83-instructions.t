@@ -1,5 +1,6 @@
 #!/bin/sh
 # second-kernel: no
+# lane: alone
 # What vrun computes on the way to a guest, counted in instructions of its own: nearly the same count for the same
 # program, however busy the machine is. A start that grows by half is a regression that no timing here would show.
 . "$(dirname "$0")/lib.sh"

@@ -87,6 +87,7 @@ int main(void)
 	native("ioctl", SYS_ioctl, -1, 0x401c5820, 0);
 	native("ioctl", SYS_ioctl, -1, 0x5412, 0);
 	native("ioctl", SYS_ioctl, -1, 0x541c, 0);
+	native("ioctl", SYS_ioctl, -1, 0x5423, 0);
 	native("ioctl-high-bits", SYS_ioctl, -1, 0x5412 | 1L << 32, 0);
 	native("ioctl-high-bits", SYS_ioctl, -1, 0x541c | (long)0xffffffff00000000, 0);
 	native("ioctl-other", SYS_ioctl, -1, 0x5401, 0);

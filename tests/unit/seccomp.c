@@ -155,6 +155,7 @@ static void default_list(void)
 	check(action(here, __NR_ioctl, 0, 0x5412) == eperm, "TIOCSTI is EPERM");
 	check(action(here, __NR_ioctl, 0, UINT64_C(0x100005412)) == eperm, "TIOCSTI with a high bit is EPERM");
 	check(action(here, __NR_ioctl, 0, UINT64_C(0xffffffff0000541c)) == eperm, "TIOCLINUX with high bits is EPERM");
+	check(action(here, __NR_ioctl, 0, 0x5423) == eperm, "TIOCSETD is EPERM");
 	check(action(here, __NR_ioctl, 0, 0x5413) == allow, "TIOCGWINSZ is allowed");
 	check(action(here, __NR_ioctl, 0x5412, 0x5401) == allow, "a descriptor of TIOCSTI's number is allowed");
 	check(action(here, __NR_socket, 40, 1) == no_family, "AF_VSOCK is EAFNOSUPPORT");
