@@ -613,7 +613,7 @@ static void listener4(struct code *c, unsigned none)
 	move(c, R0, R8);
 }
 
-enum { KIND_AT = -4, ADDR_AT = -24 };   /* on the stack: the mark's kind; four words of an IPv6 address */
+enum { KIND_AT = -4, ADDR_AT = -96 };   /* on the stack, too: the mark's kind; four words of an IPv6 address */
 
 static void drop_mark(struct code *c)
 {

@@ -50,7 +50,7 @@ says "nor in a user namespace" "ok EACCES" --userns yes --cap-drop NET_BIND_SERV
 says "a secondary address" "ok ok 10.1.2.5:80" --ip 10.1.2.5 -- net tcp4 bind 0.0.0.0:80 name
 
 serve_host "$tmp/host" 240 tcp4:0.0.0.0:7000 'tcp6:[::]:7006' udp4:10.1.2.4:7001 tcp4:127.0.0.1:7002 udp4:127.0.0.1:7003 \
-	'udp6:[2001:db8::4]:7004'
+	'udp6:[2001:db8::4]:7004' 'tcp6:[::]:7016'
 host_server=$!
 says "connect: the peer sees the guest's address" "HOST tcp4:0.0.0.0:7000 10.1.2.4:7000 10.1.2.5:" \
 	--ip 10.1.2.5 -- sh -c "net ask tcp 10.1.2.4:7000 | sed 's/[0-9]* *$//'"
@@ -151,6 +151,10 @@ is "the others are the host's" "$(ask tcp 10.1.2.5:7000 | cut -d' ' -f1)" HOST
 is "127.0.0.1 is the host's" "$(ask tcp 127.0.0.1:7000 | cut -d' ' -f1)" HOST
 is "the same for dual stack" "$(ask tcp '[2001:db8::3]:7006' | cut -d' ' -f1) $(ask tcp 10.1.2.3:7006 | cut -d' ' -f1) \
 $(ask tcp '[2001:db8::4]:7006' | cut -d' ' -f1) $(ask tcp 10.1.2.5:7006 | cut -d' ' -f1)" "G G HOST HOST"
+"$VRUN" --enter served -- net serve V6 90 'tcp6:[2001:db8::3]:7016' >"$tmp/v6" 2>&1 &
+wait_for 10 grep -q '^ready' "$tmp/v6"
+is "and for one IPv6 address beside the host's wildcard" "$(ask tcp '[2001:db8::3]:7016' | cut -d' ' -f1,3) $(
+	ask tcp '[2001:db8::4]:7016' | cut -d' ' -f1)" "V6 [2001:db8::3]:7016 HOST"
 
 # --- peers -------------------------------------------------------------------
 
