@@ -542,7 +542,7 @@ static const struct {
 	[NET_MAP_CONFIG] = { "config", "5.9", BPF_MAP_TYPE_CGROUP_STORAGE, 8, sizeof(struct net_config) },
 	[NET_MAP_COUNTERS] = { "counts", "5.9", BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE, 8, sizeof(struct net_counters) },
 	[NET_MAP_MARKS] = { "marks", "5.2", BPF_MAP_TYPE_SK_STORAGE, 4, sizeof(struct net_mark), 0, BPF_F_NO_PREALLOC },
-	[NET_MAP_STEER] = { "steer", "4.18", BPF_MAP_TYPE_SOCKHASH, sizeof(struct net_steer), 8, 8192 },
+	[NET_MAP_STEER] = { "steer", "4.18", BPF_MAP_TYPE_SOCKHASH, sizeof(struct net_steer), 8, 16384 },
 	[NET_MAP_GUESTS] = { "guests", "4.11", BPF_MAP_TYPE_LPM_TRIE, sizeof(struct net_prefix), 8, 65536,
 			     BPF_F_NO_PREALLOC },
 	[NET_MAP_IDS] = { "ids", "3.19", BPF_MAP_TYPE_ARRAY, 4, 4, IDS },
@@ -1074,7 +1074,7 @@ static void clear_prefix(int map_fd, const struct net_prefix *k, uint64_t guest)
 {
 	uint64_t owner = 0;
 
-	if (map_lookup(map_fd, k, &owner) == 0 && (owner | NET_OWNER_UDP) == (guest | NET_OWNER_UDP))
+	if (map_lookup(map_fd, k, &owner) == 0 && NET_OWNER(owner) == NET_OWNER(guest))
 		map_delete(map_fd, k);
 }
 
@@ -1109,6 +1109,7 @@ static void each_prefix(const struct net_config *c, int map_fd, guest_prefix *f)
 	}
 	if (c->flags & NET_LOOPBACK_HOST)
 		return;
+	owner |= NET_OWNER_LOOPBACK;
 	mapped(&k, c->loopback, 32);
 	f(map_fd, &k, owner);
 	if (c->flags & NET_LOOPBACK6) {
@@ -1179,7 +1180,7 @@ static bool other_owner(const struct set *s, const struct netdev_address *a, uin
 		memcpy(k.ip, a->ip, 16);
 	if (map_lookup(s->map_fd[NET_MAP_GUESTS], &k, &owner) < 0)
 		return false;
-	owner &= ~NET_OWNER_UDP;
+	owner = NET_OWNER(owner);
 	return owner != guest && map_lookup(s->map_fd[NET_MAP_CONFIG], &owner, c) == 0;
 }
 

@@ -593,9 +593,12 @@ static void look_up_socket(struct code *c, uint32_t tuple_len)
 }
 
 /* The listener that a segment to r9 and the socket's port would reach: r0 its IPv4 address; to `none` if
- * there is none, or if this socket is not steered or has no port yet. */
+ * there is none, or if this socket is not steered or has no port yet. On the guest's loopback `lookup` hides a
+ * wildcard of the host's, which the kernel counts as in the way of a bind: so it is asked for itself. */
 static void listener4(struct code *c, unsigned none)
 {
+	unsigned found = label(c);
+
 	rule(c, "whom would a packet to this port reach?");
 	unless_steered(c, none);
 	load(c, BPF_W, R2, R6, SA(user_port));
@@ -606,7 +609,14 @@ static void listener4(struct code *c, unsigned none)
 	store(c, BPF_H, FP, TUPLE_AT + 8, R1);
 	store(c, BPF_H, FP, TUPLE_AT + 10, R2);
 	look_up_socket(c, 12);
+	when_is(c, BPF_JNE, R0, 0, found);
+	load(c, BPF_W, R1, R7, CF(loopback));
+	when(c, BPF_JNE, R9, R1, none);
+	set(c, R1, 0);
+	store(c, BPF_W, FP, TUPLE_AT + 4, R1);
+	look_up_socket(c, 12);
 	when_is(c, BPF_JEQ, R0, 0, none);
+	here(c, found);
 	load(c, BPF_W, R8, R0, offsetof(struct bpf_sock, src_ip4));
 	move(c, R1, R0);
 	call(c, BPF_FUNC_sk_release);
@@ -805,6 +815,7 @@ static void if_special6(struct code *c, unsigned any, unsigned one, unsigned map
 static void listener6(struct code *c, unsigned none)
 {
 	enum { TUPLE6_AT = TUPLE_AT };
+	unsigned found = label(c);
 
 	rule(c, "whom would a packet to this port reach?");
 	unless_steered(c, none);
@@ -817,7 +828,18 @@ static void listener6(struct code *c, unsigned none)
 	store(c, BPF_H, FP, TUPLE6_AT + 34, R2);
 	copy6(c, FP, TUPLE6_AT + 16, FP, ADDR_AT);
 	look_up_socket(c, 36);
+	when_is(c, BPF_JNE, R0, 0, found);
+	for (int i = 0; i < 16; i += 8) {
+		load(c, BPF_DW, R1, FP, (size_t)(ADDR_AT + i));
+		load(c, BPF_DW, R2, R7, CF(loopback6) + (size_t)i);
+		when(c, BPF_JNE, R1, R2, none);
+	}
+	set(c, R1, 0);
+	for (int w = 0; w < 16; w += 4)
+		store(c, BPF_W, FP, TUPLE6_AT + 16 + w, R1);
+	look_up_socket(c, 36);
 	when_is(c, BPF_JEQ, R0, 0, none);
+	here(c, found);
 	set(c, R8, 0);
 	set(c, R9, 0);
 	for (int w = 0; w < 4; w++) {
@@ -972,6 +994,20 @@ static void if_bound4(struct code *c, bool mapped, unsigned l)
 	here(c, unbound);
 }
 
+/* Bound, and maybe to the loopback: then the peer, in r8 and r9, is the guest's (to l), or egress would drop all that
+ * is sent, and connect wait for an answer in vain. */
+static void unless_from_loopback4(struct code *c, bool mapped, unsigned l)
+{
+	rule(c, "from its loopback only to itself");
+	load(c, BPF_DW, R1, R6, SA(sk));
+	load(c, BPF_W, R2, R1, mapped ? offsetof(struct bpf_sock, src_ip6[3]) : offsetof(struct bpf_sock, src_ip4));
+	load(c, BPF_W, R1, R7, CF(loopback));
+	when(c, BPF_JNE, R2, R1, l);
+	if_flag(c, NET_LOOPBACK_HOST, l);
+	if_own4(c, l);
+	go(c, DENIED);
+}
+
 /* UDP, one address: a server on the wildcard is bound to that address, so nobody is on the loopback. Then what
  * is meant for 127.0.0.1 goes there, and the mark makes the answer come from 127.0.0.1 again. */
 static void udp_loopback4(struct code *c, size_t at)
@@ -1056,12 +1092,14 @@ static void peer_v4(struct code *c, size_t at, unsigned loopback)
 
 static void connect_v4(struct code *c, size_t at, bool mapped)
 {
-	unsigned loopback = label(c), bind = label(c), done = label(c);
+	unsigned loopback = label(c), bind = label(c), done = label(c), bound = label(c);
 
 	peer_v4(c, at, loopback);
-	if_bound4(c, mapped, done);
+	if_bound4(c, mapped, bound);
 	source4(c);
 	go(c, bind);
+	here(c, bound);
+	unless_from_loopback4(c, mapped, done);
 	part(c, loopback, "from the loopback");
 	if_bound4(c, mapped, done);
 	load(c, BPF_W, R0, R7, CF(loopback));
@@ -1194,6 +1232,21 @@ static void if_bound6(struct code *c, unsigned l)
 	here(c, unbound);
 }
 
+static void unless_from_loopback6(struct code *c, unsigned l)
+{
+	rule(c, "from its loopback only to itself");
+	load(c, BPF_DW, R1, R6, SA(sk));
+	for (size_t w = 0; w < 4; w++) {
+		load(c, BPF_W, R2, R1, offsetof(struct bpf_sock, src_ip6) + 4 * w);
+		load(c, BPF_W, R3, R7, CF(loopback6) + 4 * w);
+		when(c, BPF_JNE, R2, R3, l);
+	}
+	if_flag(c, NET_LOOPBACK_HOST, l);
+	if_own6(c, l);
+	if_loopback6(c, l);
+	go(c, DENIED);
+}
+
 /* A peer r9:r8 that is neither special nor mapped: to DENIED, or falls through. */
 static void peer_v6(struct code *c)
 {
@@ -1215,13 +1268,17 @@ static void peer_v6(struct code *c)
 static void compile_connect6(struct code *c)
 {
 	unsigned one = label(c), mapped = label(c), bind = label(c), no_own = label(c), v4 = label(c);
+	unsigned bound = label(c);
 
 	begin(c, REFUSE);
 	load6(c);
 	if_special6(c, one, one, mapped);
 	peer_v6(c);
-	if_bound6(c, ALLOW);
+	if_bound6(c, bound);
 	source6(c, SOCKADDR_AT + 8);
+	go(c, bind);
+	here(c, bound);
+	unless_from_loopback6(c, ALLOW);
 	here(c, bind);
 	bind_source6(c);
 	part(c, ALLOW, "allowed");
@@ -1614,9 +1671,12 @@ static void echo6(struct code *c)
 	move(c, R4, R1);
 }
 
-/* What leaves from the loopback (r4: the packet) stays on this host and in this guest. */
-static void check_from_loopback4(struct code *c, unsigned pass)
+/* What leaves from the loopback (r4: the packet) stays on this host and in this guest: daemons of the host trust
+ * 127.0.0.0/8. A datagram for one of its addresses, to `datagram`. */
+static void check_from_loopback4(struct code *c, unsigned datagram, unsigned pass)
 {
+	unsigned own = label(c);
+
 	rule(c, "from the loopback: to an own address or the loopback");
 	load(c, BPF_W, R9, R4, 16);
 	move(c, R8, R9);
@@ -1624,21 +1684,105 @@ static void check_from_loopback4(struct code *c, unsigned pass)
 	move(c, R1, R8);
 	alu_is(c, BPF_RSH, R1, 24);
 	when_is(c, BPF_JEQ, R1, 127, pass);     /* whose, is asked there */
-	if_own4(c, pass);
+	if_own4(c, own);
 	go(c, DENIED);
+	here(c, own);
+	load(c, BPF_B, R1, R4, 9);
+	when_is(c, BPF_JEQ, R1, IPPROTO_UDP, datagram);
+	go(c, pass);
+}
+
+enum { DATAGRAM_AT = -40, LEVELS = 32 };        /* on the stack: struct bpf_sock_tuple; how deep a cgroup may be */
+
+/* The level of the guest's cgroup is in its configuration. User space can't tell it (in a cgroup namespace the levels
+ * above are not to be seen), so it is found by the first socket that asks. */
+static void find_level(struct code *c)
+{
+	unsigned known = label(c), next = label(c);
+
+	load(c, BPF_W, R0, R7, CF(level));
+	when_is(c, BPF_JNE, R0, 0, known);
+	set(c, R8, 0);
+	part(c, next, "the level of the guest's cgroup, found once");
+	alu_is(c, BPF_ADD, R8, 1);
+	when_is(c, BPF_JGT, R8, LEVELS, DENIED);
+	move(c, R1, R6);
+	move(c, R2, R8);
+	call(c, BPF_FUNC_skb_ancestor_cgroup_id);
+	load(c, BPF_DW, R1, R7, CF(guest));
+	when(c, BPF_JNE, R0, R1, next);
+	store(c, BPF_W, R7, (int)CF(level), R8);
+	here(c, known);
+}
+
+/* A raw socket may send fragments, which have no ports. */
+static void datagram_tuple(struct code *c, bool v6)
+{
+	packet(c, v6 ? 40 : 20);
+	for (int w = 0; w < (v6 ? 32 : 8); w += 4) {
+		load(c, BPF_W, R1, R4, (size_t)((v6 ? 8 : 12) + w));
+		store(c, BPF_W, FP, DATAGRAM_AT + w, R1);
+	}
+	if (v6) {
+		alu_is(c, BPF_ADD, R4, 40);
+	} else {
+		load(c, BPF_H, R1, R4, 6);
+		when_is(c, BPF_JSET, R1, htons(0x3fff), DENIED);
+		load(c, BPF_B, R1, R4, 0);
+		alu_is(c, BPF_AND, R1, 15);
+		alu_is(c, BPF_LSH, R1, 2);
+		alu(c, BPF_ADD, R4, R1);
+	}
+	move(c, R1, R4);
+	alu_is(c, BPF_ADD, R1, 4);
+	when(c, BPF_JGT, R1, R3, DENIED);
+	load(c, BPF_W, R1, R4, 0);
+	store(c, BPF_W, FP, DATAGRAM_AT + (v6 ? 32 : 8), R1);
+}
+
+/*
+ * A datagram to or from the guest's loopback: to `pass` if a socket of the guest's would get it, or nobody, of which
+ * the kernel tells the sender; to DENIED if the host's, or another guest's, that listens by wildcard. `lookup`, which
+ * sees to that for TCP, can't: no program may put a UDP socket into its table.
+ */
+static void own_receiver(struct code *c, bool v6, unsigned pass)
+{
+	if_flag(c, NET_LOOPBACK_HOST, pass);
+	rule(c, "a datagram over the loopback: would a socket of the guest's get it?");
+	find_level(c);
+	datagram_tuple(c, v6);
+	move(c, R1, R6);
+	move(c, R2, FP);
+	alu_is(c, BPF_ADD, R2, DATAGRAM_AT);
+	set(c, R3, v6 ? 36 : 12);
+	put(c, BPF_ALU64 | BPF_MOV | BPF_K, R4, 0, 0, BPF_F_CURRENT_NETNS);
+	set(c, R5, 0);
+	call(c, BPF_FUNC_sk_lookup_udp);
+	when_is(c, BPF_JEQ, R0, 0, pass);
+	move(c, R8, R0);
+	move(c, R1, R0);
+	load(c, BPF_W, R2, R7, CF(level));
+	call(c, BPF_FUNC_sk_ancestor_cgroup_id);
+	move(c, R9, R0);
+	move(c, R1, R8);
+	call(c, BPF_FUNC_sk_release);
+	load(c, BPF_DW, R1, R7, CF(guest));
+	when(c, BPF_JNE, R9, R1, DENIED);
+	go(c, pass);
 }
 
 /*
  * Every packet of the guest's sockets: the source is its own, or it goes nowhere (EPERM to the sender). So it does
  * from the loopback to what isn't the guest's, and to loopbacks that aren't, which a raw socket's own header may name.
  * To multicast and broadcast only with the ccap; from raw sockets, which no sendmsg hook sees, only to allowed
- * peers. r4 is the packet, then its protocol.
+ * peers. From its loopback only to itself: daemons of the host trust 127.0.0.0/8. r4 is the packet, then its protocol.
  */
 static void compile_egress(struct code *c)
 {
 	unsigned v6 = label(c), own4 = label(c), own6 = label(c), dst4 = label(c), dst6 = label(c);
 	unsigned pass4 = label(c), pass6 = label(c), raw6 = label(c), foreign4 = label(c), back4 = label(c);
-	unsigned foreign6 = label(c), back6 = label(c), known4 = label(c);
+	unsigned foreign6 = label(c), back6 = label(c), known4 = label(c), loop4 = label(c), not4 = label(c);
+	unsigned loop6 = label(c), not6 = label(c);
 
 	begin(c, REFUSE);
 	load(c, BPF_W, R1, R6, offsetof(struct __sk_buff, protocol));
@@ -1651,7 +1795,7 @@ static void compile_egress(struct code *c)
 	if_own4(c, own4);
 	load(c, BPF_W, R1, R7, CF(loopback));
 	when(c, BPF_JNE, R9, R1, DENIED);
-	check_from_loopback4(c, own4);
+	check_from_loopback4(c, loop4, own4);
 	part(c, own4, "the source is its own; the destination");
 	load(c, BPF_W, R9, R4, 16);
 	move(c, R8, R9);
@@ -1664,6 +1808,10 @@ static void compile_egress(struct code *c)
 	set(c, R1, 0xe0000000);
 	when(c, BPF_JGE, R8, R1, DENIED);
 	part(c, dst4, "it may go there; a raw socket's packets, only to allowed peers");
+	when_is(c, BPF_JNE, R4, IPPROTO_UDP, not4);
+	load(c, BPF_W, R1, R7, CF(loopback));
+	when(c, BPF_JEQ, R9, R1, loop4);
+	here(c, not4);
 	unless_raw(c, IPPROTO_ICMP, LABELS, pass4);
 	if_own4(c, pass4);
 	load(c, BPF_W, R1, R7, CF(loopback));
@@ -1674,6 +1822,8 @@ static void compile_egress(struct code *c)
 	if_multicast4(c, DENIED);
 	here(c, pass4);
 	count_packet(c, COUNT(tx_bytes), COUNT(tx_packets), 0);
+	here(c, loop4);
+	own_receiver(c, false, pass4);
 	part(c, foreign4, "to a loopback that isn't its own: ping, and TCP's own sockets");
 	to_foreign_loopback4(c, back4, known4);
 
@@ -1696,6 +1846,9 @@ static void compile_egress(struct code *c)
 	if_flag(c, NET_MULTICAST, raw6);
 	if_multicast6(c, DENIED);
 	part(c, raw6, "it may go there; a raw socket's packets, only to allowed peers");
+	when_is(c, BPF_JEQ, R4, IPPROTO_TCP, not6);
+	if_loopback6(c, loop6);
+	here(c, not6);
 	unless_raw(c, IPPROTO_ICMPV6, DENIED, pass6);
 	if_own6(c, pass6);
 	if_loopback6(c, pass6);
@@ -1703,6 +1856,11 @@ static void compile_egress(struct code *c)
 	check_peer6(c, DENIED);
 	here(c, pass6);
 	count_packet(c, COUNT(tx_bytes), COUNT(tx_packets), 1);
+	part(c, loop6, "over the loopback: no extension headers, which hide what follows");
+	when_is(c, BPF_JEQ, R4, IPPROTO_ICMPV6, not6);
+	when_is(c, BPF_JEQ, R4, IPPROTO_UDPLITE, not6);
+	when_is(c, BPF_JNE, R4, IPPROTO_UDP, DENIED);
+	own_receiver(c, true, pass6);
 	part(c, foreign6, "ping of ::1");
 	when_is(c, BPF_JNE, R9, 0, DENIED);
 	when_is(c, BPF_JEQ, R4, IPPROTO_ICMPV6, back6);
@@ -1764,7 +1922,7 @@ static void compile_ingress(struct code *c)
 
 /* ---- steering ---- */
 
-enum { KEY_AT = -40, PREFIX_AT = -64 }; /* on the stack: struct net_steer, struct net_prefix */
+enum { KEY_AT = -40, PREFIX_AT = -64, OWNER_AT = -72 }; /* on the stack: struct net_steer, net_prefix; the map's value */
 #define KEY(field) (KEY_AT + (int)offsetof(struct net_steer, field))
 
 /* Two places a kind, so that of two processes that share a port (SO_REUSEPORT) one may end. A dual-stack
@@ -1793,13 +1951,14 @@ static void add_to_table(struct code *c, int slot)
 /*
  * A socket listens:
  *	a wildcard			under {guest, port}, for its family; a dual-stack one for both
+ *	never bound			the same
  *	moved				under {guest, the address it should have, port}
- *	else, with several addresses	under {guest, its address, port}, so that it goes before a wildcard
+ *	else				under {guest, its address, port}, so that it goes before a wildcard
  */
 static void compile_listen(struct code *c)
 {
 	unsigned out = label(c), marked = label(c), wild = label(c), unmarked = label(c), exact = label(c);
-	unsigned v6 = label(c), moved6 = label(c), v4_only = label(c), fill = label(c);
+	unsigned v6 = label(c), moved6 = label(c), v4_only = label(c), fill = label(c), unbound = label(c);
 
 #define SO(field) offsetof(struct bpf_sock_ops, field)
 	load(c, BPF_W, R2, R1, SO(op));         /* first: this runs several times a connection */
@@ -1826,11 +1985,10 @@ static void compile_listen(struct code *c)
 	when_is(c, BPF_JNE, R0, 0, marked);
 
 	part(c, unmarked, "as it was asked for: its own address goes before a wildcard");
-	unless_flag(c, NET_SEVERAL, out);
 	load(c, BPF_W, R1, R6, SO(family));
 	when_is(c, BPF_JEQ, R1, AF_INET6, v6);
 	load(c, BPF_W, R9, R6, SO(local_ip4));
-	when_is(c, BPF_JEQ, R9, 0, out);        /* listen() without bind(): the kernel's own wildcard */
+	when_is(c, BPF_JEQ, R9, 0, unbound);
 	put_mapped(c, FP, KEY(addr), R9);
 	go(c, exact);
 	part(c, v6, "IPv6");
@@ -1838,10 +1996,13 @@ static void compile_listen(struct code *c)
 	load(c, BPF_DW, R1, FP, (size_t)KEY(addr));
 	load(c, BPF_DW, R2, FP, (size_t)KEY(addr) + 8);
 	alu(c, BPF_OR, R1, R2);
-	when_is(c, BPF_JEQ, R1, 0, out);
+	when_is(c, BPF_JEQ, R1, 0, unbound);
 	part(c, exact, "under this very address");
 	add_to_table(c, SLOT_EXACT);
 	go(c, out);
+	part(c, unbound, "listen() without bind(): the kernel's own wildcard; V6ONLY is not for IPv4, whatever the table says");
+	set(c, R9, MARK_DUAL);
+	go(c, wild);
 
 	here(c, marked);
 	move(c, R8, R0);
@@ -1902,12 +2063,14 @@ static void try_slot(struct code *c, int slot, unsigned l)
 
 /*
  * A packet that belongs to no connection, on the whole host: if its destination is a guest's, the guest's
- * listener of exactly this address, else of a wildcard; else whatever the kernel finds. Never refuses.
+ * listener of exactly this address, else of a wildcard; else whatever the kernel finds. But a segment for a guest's
+ * loopback is for its own listeners, which are all in the table, or for nobody: a wildcard of the host's, or another
+ * guest's, is not what is meant by 127.0.0.1. The same where it comes from one: egress lets it go to its own addresses.
  */
 static void compile_lookup(struct code *c)
 {
 	unsigned v6 = label(c), known = label(c), out = label(c), wild6 = label(c), no_exact = label(c);
-	unsigned has_udp = label(c);
+	unsigned has_udp = label(c), none = label(c), drop = label(c);
 
 #define SL(field) offsetof(struct bpf_sk_lookup, field)
 	move(c, R6, R1);
@@ -1931,8 +2094,9 @@ static void compile_lookup(struct code *c)
 	load(c, BPF_W, R2, R6, SL(protocol));
 	when_is(c, BPF_JEQ, R2, IPPROTO_UDP, out);
 	part(c, has_udp, "its listener of this very address");
-	put(c, BPF_ALU64 | BPF_LSH | BPF_K, R1, 0, 0, 1);
-	put(c, BPF_ALU64 | BPF_RSH | BPF_K, R1, 0, 0, 1);
+	store(c, BPF_DW, FP, OWNER_AT, R1);
+	alu_is(c, BPF_LSH, R1, NET_OWNER_FLAGS);
+	alu_is(c, BPF_RSH, R1, NET_OWNER_FLAGS);
 	store(c, BPF_DW, FP, KEY(guest), R1);
 	copy6(c, FP, KEY(addr), FP, PREFIX_AT + 4);
 	set(c, R1, 0);
@@ -1950,10 +2114,25 @@ static void compile_lookup(struct code *c)
 	when_is(c, BPF_JEQ, R7, AF_INET6, wild6);
 	for (int i = 0; i < 2 * SLOTS; i++)
 		try_slot(c, SLOT_V4 + i, out);
-	go(c, out);
+	go(c, none);
 	here(c, wild6);
 	for (int i = 0; i < SLOTS; i++)
 		try_slot(c, SLOT_V6 + i, out);
+	part(c, none, "TCP to a guest's loopback, or from one, is refused, as where nobody listens");
+	load(c, BPF_W, R1, R6, SL(protocol));
+	when_is(c, BPF_JEQ, R1, IPPROTO_UDP, out);
+	load(c, BPF_DW, R1, FP, (size_t)OWNER_AT);
+	alu_is(c, BPF_LSH, R1, 1);
+	when_is(c, BPF_JSLT, R1, 0, drop);      /* NET_OWNER_LOOPBACK */
+	when_is(c, BPF_JNE, R7, AF_INET, out);
+	load(c, BPF_W, R1, R6, SL(remote_ip4));
+	swap(c, R1, 32);
+	alu_is(c, BPF_RSH, R1, 8);
+	when_is(c, BPF_JEQ, R1, INADDR_LOOPBACK >> 8, out);     /* 127.0.0.x: the host's own */
+	alu_is(c, BPF_RSH, R1, 16);
+	when_is(c, BPF_JNE, R1, 127, out);
+	here(c, drop);
+	leave(c, SK_DROP);
 	part(c, out, "what the kernel finds");
 	leave(c, SK_PASS);
 }

@@ -19,7 +19,7 @@ struct names { const struct place *place; size_t n; };
 
 static const struct place config_place[] = {
 	AT(net_config, flags), AT(net_config, loopback), AT(net_config, n_v4), AT(net_config, n_v6), AT(net_config, guest),
-	AT(net_config, loopback6_hi), AT(net_config, loopback6_lo), AT(net_config, loopback6),
+	AT(net_config, loopback6_hi), AT(net_config, loopback6_lo), AT(net_config, loopback6), AT(net_config, level),
 }, slot4_place[] = {
 	AT(net_slot4, lo), AT(net_slot4, count), AT(net_slot4, addr), AT(net_slot4, mask), AT(net_slot4, broadcast),
 }, slot6_place[] = {
@@ -45,7 +45,7 @@ static const struct place config_place[] = {
 	AT(bpf_sock_ops, op), AT(bpf_sock_ops, family), AT(bpf_sock_ops, local_ip4), AT(bpf_sock_ops, local_ip6),
 	AT(bpf_sock_ops, local_port), AT(bpf_sock_ops, sk),
 }, lookup_place[] = {
-	AT(bpf_sk_lookup, family), AT(bpf_sk_lookup, protocol), AT(bpf_sk_lookup, local_ip4),
+	AT(bpf_sk_lookup, family), AT(bpf_sk_lookup, protocol), AT(bpf_sk_lookup, local_ip4), AT(bpf_sk_lookup, remote_ip4),
 	AT(bpf_sk_lookup, local_ip6), AT(bpf_sk_lookup, local_port),
 };
 
@@ -114,11 +114,13 @@ static void put_memory(char *out, size_t room, enum net_hook h, unsigned size, u
 
 static const char *helper_name(int32_t id)
 {
-	static const struct { uint8_t id; char name[20]; } helper[] = {
+	static const struct { uint8_t id; char name[24]; } helper[] = {
 		{ BPF_FUNC_bind, "bind" }, { BPF_FUNC_get_local_storage, "get_local_storage" },
 		{ BPF_FUNC_map_lookup_elem, "map_lookup_elem" }, { BPF_FUNC_probe_read_kernel, "probe_read_kernel" },
 		{ BPF_FUNC_set_retval, "set_retval" }, { BPF_FUNC_sk_assign, "sk_assign" },
 		{ BPF_FUNC_sk_fullsock, "sk_fullsock" }, { BPF_FUNC_sk_lookup_tcp, "sk_lookup_tcp" },
+		{ BPF_FUNC_sk_ancestor_cgroup_id, "sk_ancestor_cgroup_id" },
+		{ BPF_FUNC_skb_ancestor_cgroup_id, "skb_ancestor_cgroup_id" },
 		{ BPF_FUNC_sk_lookup_udp, "sk_lookup_udp" }, { BPF_FUNC_sk_release, "sk_release" },
 		{ BPF_FUNC_sk_storage_delete, "sk_storage_delete" }, { BPF_FUNC_sk_storage_get, "sk_storage_get" },
 		{ BPF_FUNC_sock_hash_update, "sock_hash_update" },

@@ -631,7 +631,7 @@ struct net_slot4 { uint32_t lo, count, addr, mask, broadcast, ifindex; };       
 struct net_slot6 { uint64_t net, lo, more, mask_hi, mask_lo; uint32_t addr[4]; uint32_t ifindex, plen; };
 struct net_peer4 { uint32_t net, mask, port, port_mask, deny; };        /* port in network order; denied ones come first */
 struct net_peer6 { uint64_t net_hi, net_lo, mask_hi, mask_lo; uint32_t port, port_mask, deny, zero; };
-#define NET_LAYOUT 0x76720001U
+#define NET_LAYOUT 0x76720002U
 #define NET_LOOPBACK6_HI 0xfd7672756e000000ULL    /* of every guest's ::1 on the host; below it the xid */
 struct net_config {
 	uint32_t flags;                 /* NET_* */
@@ -642,6 +642,7 @@ struct net_config {
 	uint64_t layout;                /* of this struct: NET_LAYOUT, to be changed with it */
 	uint64_t loopback6_hi, loopback6_lo;
 	uint32_t loopback6[4];
+	uint32_t level, zero;           /* of the guest's cgroup; 0: the programs find it */
 	struct net_slot4 v4[NET_V4_MAX];
 	struct net_slot6 v6[NET_V6_MAX];
 	struct net_peer4 peer4[NET_PEER4_MAX];
@@ -658,7 +659,11 @@ struct net_mark { uint32_t kind, ip4; uint32_t ip6[4]; uint16_t port, zero; uint
 struct net_steer { uint64_t guest; uint32_t addr[4]; uint16_t port; uint8_t protocol, slot; uint32_t zero; };
 enum { NET_STEER_V4 = 0, NET_STEER_DUAL = 2, NET_STEER_V6 = 4 };         /* slots, two each */
 struct net_prefix { uint32_t plen; uint8_t ip[16]; };           /* key of the guests map; IPv4 as mapped */
-#define NET_OWNER_UDP (1ULL << 63)      /* in its value, a guest's id: UDP sockets of it may be in the table */
+/* In its value, beside a guest's id: UDP sockets of it may be in the table; the address is its loopback. */
+#define NET_OWNER_UDP (1ULL << 63)
+#define NET_OWNER_LOOPBACK (1ULL << 62)
+enum { NET_OWNER_FLAGS = 2 };           /* how many bits */
+#define NET_OWNER(value) ((value) & ~(NET_OWNER_UDP | NET_OWNER_LOOPBACK))
 enum net_map { NET_MAP_CONFIG, NET_MAP_COUNTERS, NET_MAP_MARKS, NET_MAP_STEER, NET_MAP_GUESTS, NET_MAP_IDS, NET_MAPS };
 enum net_hook {
 	NET_CREATE, NET_BIND4, NET_CONNECT4, NET_SENDMSG4, NET_RECVMSG4, NET_PEERNAME4, NET_SOCKNAME4,

@@ -50,7 +50,7 @@ says "nor in a user namespace" "ok EACCES" --userns yes --cap-drop NET_BIND_SERV
 says "a secondary address" "ok ok 10.1.2.5:80" --ip 10.1.2.5 -- net tcp4 bind 0.0.0.0:80 name
 
 serve_host "$tmp/host" 240 tcp4:0.0.0.0:7000 'tcp6:[::]:7006' udp4:10.1.2.4:7001 tcp4:127.0.0.1:7002 udp4:127.0.0.1:7003 \
-	'udp6:[2001:db8::4]:7004' 'tcp6:[::]:7016'
+	'udp6:[2001:db8::4]:7004' udp4:0.0.0.0:7007 'udp6:[::]:7008' 'tcp6:[::]:7016'
 host_server=$!
 says "connect: the peer sees the guest's address" "HOST tcp4:0.0.0.0:7000 10.1.2.4:7000 10.1.2.5:" \
 	--ip 10.1.2.5 -- sh -c "net ask tcp 10.1.2.4:7000 | sed 's/[0-9]* *$//'"
@@ -75,9 +75,49 @@ says "bind to no port, then connect" "ok ok ok ok 10.1.2.5:" --ip 10.1.2.5 -- \
 	sh -c "net tcp4 set noport bind 0.0.0.0:0 connect 10.1.2.4:7000 name | sed 's/[0-9]* *$//'"
 says "the host's 127.0.0.1 services are out of reach" "ECONNREFUSED" --ip 10.1.2.3 -- net ask tcp 127.0.0.1:7002
 says "by 0.0.0.0, too" "ok ECONNREFUSED" --ip 10.1.2.3 -- net tcp4 connect 0.0.0.0:7002
-says "a wildcard of the host's isn't, and sees the guest's loopback address, not 127.0.0.1" "HOST 127.9.9.9" --ip 10.1.2.3 --loopback 127.9.9.9 -- \
-	sh -c "net ask tcp 127.0.0.1:7000 | cut -d' ' -f1,4 | sed 's/:[0-9]* *\$//'"
 is "(outside: they are there)" "$(ask tcp 127.0.0.1:7002 | cut -d' ' -f1)" HOST
+# Wildcards of the host's: 7000 and 7007 of IPv4, 7006 and 7008 of both.
+is "(outside: wildcards listen on the loopback, IPv4, dual stack and IPv6)" "$(for q in "tcp 127.0.0.1:7000" "tcp 127.0.0.1:7006" \
+	"tcp [::1]:7006" "udp 127.0.0.1:7007" "udp 127.0.0.1:7008" "udp [::1]:7008" "tcp 127.9.9.8:7000" "tcp 127.9.9.9:7000"; do
+	# shellcheck disable=SC2086
+	ask $q | cut -d' ' -f1
+done | tr '\n' ' ')" "HOST HOST HOST HOST HOST HOST HOST HOST "
+for g in "--ip 10.1.2.3 --userns no --hide mount,proc" "--ip 10.1.2.3 --ip 2001:db8::3"; do
+	says "a wildcard of the host's isn't on the guest's 127.0.0.1, $g" "ok ECONNREFUSED ok ECONNREFUSED ok ECONNREFUSED" $g -- \
+		net tcp4 connect 127.0.0.1:7000 tcp4 connect 127.0.0.1:7006 tcp4 connect 0.0.0.0:7000
+	says "but a listener of its own is, from when it is there, $g" "ok ECONNREFUSED ok ok ok ok ok ok" $g -- \
+		net tcp4 connect 127.0.0.1:7000 tcp4 bind 127.0.0.1:7000 listen tcp4 connect 127.0.0.1:7000 sendc
+	says "on a port that the host has for both, too, $g" "ok ok ok ok ok" $g -- \
+		net tcp4 bind 127.0.0.1:7006 listen tcp4 connect 127.0.0.1:7006
+	says "UDP isn't sent to the host's wildcards, $g" "ok EPERM ok EPERM ok ok EPERM" $g -- \
+		net udp4 send 127.0.0.1:7007 udp4 send 127.0.0.1:7008 udp4 connect 127.0.0.1:7007 sendc
+	says "what nobody has refuses, as outside, $g" "ok ok ok ECONNREFUSED" $g -- \
+		net udp4 connect 127.0.0.1:7998 sendc sleep 100 sendc
+	says "the loopback is no source for other addresses than its own, $g" "ok ok EPERM ok ok EPERM ok ok ECONNREFUSED ok ok EPERM" $g -- \
+		net udp4 bind 127.0.0.1:0 send 10.1.2.4:7001 tcp4 bind 127.0.0.1:0 connect 10.1.2.4:7000 \
+		tcp4 bind 127.0.0.1:0 connect 10.1.2.3:7000 udp4 bind 127.0.0.1:0 send 10.1.2.3:7007
+	# shellcheck disable=SC2016
+	says "a listener that was never bound is on the loopback, $g" "ok ok" $g -- sh -c 'net tcp4 listen name accept >/tmp/o &
+		until grep -q "0\.0\.0\.0:" /tmp/o 2>/dev/null; do sleep 0.1; done
+		net tcp4 connect "127.0.0.1:$(sed "s/.*0\.0\.0\.0:\([0-9]*\).*/\1/" /tmp/o)"'
+done
+host "127.0.0.1 is a source for all that is the host's" "ok ok ok ok ok ok" udp4 bind 127.0.0.1:0 send 10.1.2.4:7001 \
+	tcp4 bind 127.0.0.1:0 connect 10.1.2.4:7000
+g="--ip 10.1.2.3 --ip 2001:db8::3"
+says "nor on its ::1" "ok ECONNREFUSED ok EPERM" $g -- net tcp6 connect '[::1]:7006' udp6 send '[::1]:7008'
+says "where its own listener can be" "ok ok [::1]:7006 ok ok ok" $g -- \
+	sh -c 'net tcp6 bind "[::1]:7006" name listen tcp6 connect "[::1]:7006"'
+says "::1 is no source for others" "ok ok EPERM ok ok EPERM" $g -- \
+	net udp6 bind '[::1]:0' send '[2001:db8::4]:7004' tcp6 bind '[::1]:0' connect '[2001:db8::4]:7006'
+guest --loopback 127.9.9.9 --ip 10.1.2.5 -- net tcp4 bind 127.0.0.1:7013 listen tcp4 listen name accept >"$tmp/bare" 2>&1 &
+bare=$!
+wait_for 10 grep -q 0.0.0.0: "$tmp/bare"
+port=$(sed 's/.*0\.0\.0\.0:\([0-9]*\).*/\1/' "$tmp/bare")
+is "a process of the host finds at a guest's loopback address whom the guest has there, or nobody" \
+	"$("$net" tcp4 connect 127.9.9.9:7013 tcp4 connect 127.9.9.9:7000)" "ok ok ok ECONNREFUSED "
+is "another guest's wildcard is nobody's loopback but its own" "$(guest --ip 10.1.2.3 -- net ask tcp "127.0.0.1:$port") $(
+	"$net" tcp4 connect "127.9.9.9:$port")" "ECONNREFUSED  ok ok "
+wait $bare
 says "--loopback host reaches them" "HOST" --ip 10.1.2.3 --loopback host -- sh -c 'net ask tcp 127.0.0.1:7002 | cut -d" " -f1'
 says "and those on UDP" "HOST" --ip 10.1.2.3 --loopback host -- sh -c 'net ask udp 127.0.0.1:7003 | cut -d" " -f1'
 says "--loopback host is not another guest's loopback" "EPERM" --ip 10.1.2.3 --loopback host -- net ask tcp 127.5.5.1:7002

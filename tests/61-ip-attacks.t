@@ -242,8 +242,9 @@ is "(outside: there it answers)" "$(ask tcp "$ula:7100" | cut -d' ' -f1)" A
 says "nor reached, by TCP" EPERM --ip 2001:db8::4 -- net ask tcp "$ula:7100"
 says "by UDP" "ok EPERM ok EPERM" --ip 2001:db8::4 -- net udp6 connect "$ula:7100" udp6 send "$ula:7100"
 says "by what a raw socket is" "ok EPERM" --ip 2001:db8::4 -- net raw6 58 icmp6 128 "$ula"
-says "and from a loopback nothing goes to others" "ok ok ok EPERM ok ok ok EPERM" --ip 10.1.2.4 --ip 2001:db8::4 -- \
-	net udp4 bind 127.0.0.1:0 connect 10.1.2.3:7100 sendc udp6 bind '[::1]:0' connect '[2001:db8::3]:7100' sendc
+says "and from a loopback nothing goes to others" "ok ok EPERM ok ok EPERM ok ok EPERM ok ok EPERM" --ip 10.1.2.4 --ip 2001:db8::4 -- \
+	net udp4 bind 127.0.0.1:0 connect 10.1.2.3:7100 udp6 bind '[::1]:0' connect '[2001:db8::3]:7100' \
+	udp4 bind 127.0.0.1:0 send 10.1.2.3:7100 udp6 bind '[::1]:0' send '[2001:db8::3]:7100'
 
 # Who is on the network and sends what is for these addresses to this host.
 unshare --net sleep 200 &
