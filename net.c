@@ -770,7 +770,8 @@ static bool find_set(struct set *s, int parent_fd)
 	return found;
 }
 
-/* Two locks on a file that only root can open for writing, so that nobody else can hold them. */
+/* Two locks on a file that only root can open for writing, so that nobody else can hold them: one for each directory of
+ * guests' cgroups, and one in /vrun, where all guests are claimed. */
 enum {
 	/* Guests that start at once on a host without any would each make a set of their own, and Linux has room for
 	 * 64 of them: one makes it, the others wait the few milliseconds. */
@@ -782,11 +783,11 @@ enum {
 enum { LOCK_WAIT_MS = 10000 };          /* somebody was stopped in there */
 
 /* To be closed; -1 and errno if it can't be had. The lock is the open file's (OFD), and goes with its last holder. */
-static int lock_host(int parent_fd, int which)
+static int lock_host(int dir_fd, const char *file, int which)
 {
 	const struct timespec pause = { .tv_nsec = 1000000 };
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = which, .l_len = 1 };
-	int fd = openat(parent_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	int fd = openat(dir_fd, file, O_WRONLY | O_CLOEXEC);
 
 	for (int ms = 0; fd >= 0 && fcntl(fd, F_OFD_SETLK, &lock) < 0; ms++) {
 		if (ms == LOCK_WAIT_MS || (errno != EAGAIN && errno != EACCES)) {
@@ -801,7 +802,7 @@ static int lock_host(int parent_fd, int which)
 
 static int lock_sets(int parent_fd)
 {
-	int fd = lock_host(parent_fd, LOCK_PROGRAMS);
+	int fd = lock_host(parent_fd, "cgroup.procs", LOCK_PROGRAMS);
 
 	if (fd < 0)
 		die_sys("--ip: lock cgroup.procs in the directory of the guests' cgroups");
@@ -812,15 +813,11 @@ static int lock_sets(int parent_fd)
 static int address_lock_fd = -1;
 
 /* Whoever removes goes on without it rather than not at all. */
-static void lock_addresses(int dir_fd)
+static bool lock_addresses(const struct cgroup *cg)
 {
-	_cleanup_fd_ int parent_fd = -1;
-
-	if (address_lock_fd >= 0)
-		return;
-	parent_fd = openat(dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (parent_fd >= 0)
-		address_lock_fd = lock_host(parent_fd, LOCK_ADDRESSES);
+	if (address_lock_fd < 0)
+		address_lock_fd = lock_host(cg->claim_fd, "../cgroup.procs", LOCK_ADDRESSES);
+	return address_lock_fd >= 0;
 }
 
 static void unlock_addresses(void) { close_fd(&address_lock_fd); }
@@ -1362,9 +1359,8 @@ void net_apply(const struct plan *p, const struct cgroup *cg, struct net_state *
 		die_sys("--ip: open the directory of the guests' cgroups");
 	refuse_net_cls();
 	lock_fd = share_set(&s, parent_fd, has_v6(&p->net));
-	lock_addresses(cg->dir_fd);
-	if (address_lock_fd < 0)
-		die_sys("--ip: lock cgroup.procs in the directory of the guests' cgroups");
+	if (!lock_addresses(cg))
+		die_sys("--ip: lock /vrun/cgroup.procs");
 	configuration(&s, &c, p, cg->xid, cg->id);
 	st->lookup_link_fd = lookup_link(&s);
 	/* `create` is the first of them and goes last: by it others find the set, which is complete then. */
@@ -1386,11 +1382,11 @@ void net_apply(const struct plan *p, const struct cgroup *cg, struct net_state *
 }
 
 /* A device keeps an address that another guest has taken over. */
-static void clean_up(const struct set *s, const struct net_config *c, int dir_fd)
+static void clean_up(const struct set *s, const struct net_config *c, const struct cgroup *cg)
 {
 	struct net_config other, mine = *c;
 
-	lock_addresses(dir_fd);
+	lock_addresses(cg);
 	for (size_t i = 0; i < c->n_v4 + c->n_v6; i++) {
 		int family = i < c->n_v4 ? AF_INET : AF_INET6;
 		size_t slot = i < c->n_v4 ? i : i - c->n_v4;
@@ -1414,7 +1410,7 @@ void net_undo(struct net_state *st, const struct cgroup *cg)
 	s.map_fd[NET_MAP_CONFIG] = st->config_fd;
 	s.map_fd[NET_MAP_GUESTS] = st->guests_fd;
 	if (!st->joined && st->config_fd >= 0 && map_lookup(st->config_fd, &st->guest, &c) == 0 && (c.flags & NET_READY))
-		clean_up(&s, &c, cg->dir_fd);
+		clean_up(&s, &c, cg);
 	close_fd(&st->lookup_link_fd);
 	close_fd(&st->guests_fd);
 	close_fd(&st->config_fd);
@@ -1565,7 +1561,7 @@ void net_sweep(const struct cgroup *cg)
 	if (guest_config(cg->dir_fd, true, &s, &c) || kept_config(cg, &c)) {
 		there_fd = c.netns == s.netns ? -1 : find_netns(c.netns);
 		if (c.netns == s.netns || (there_fd >= 0 && setns(there_fd, CLONE_NEWNET) == 0))
-			clean_up(&s, &c, cg->dir_fd);
+			clean_up(&s, &c, cg);
 		if (there_fd >= 0 && setns(s.netns_fd, CLONE_NEWNET) < 0)
 			die_sys("return to this network namespace");
 	}
@@ -1619,7 +1615,7 @@ void net_update_undo(void)
 
 	if (!change.begun)
 		return;
-	lock_addresses(change.cg->dir_fd);
+	lock_addresses(change.cg);
 	each_device(&change.new, &change.old, remove_device);
 	if (!(change.old.flags & NET_LOOPBACK6))
 		remove_loopback6(&change.new);
@@ -1645,9 +1641,8 @@ void net_update(const struct plan *p, const struct cgroup *cg)
 		die("--set %s --ip-later: only with --ip: it is about those addresses", cg->name);
 	if (p->net.given && p->net.mode != IP_LIST)
 		die("--set %s --ip: none and host can't be changed to in a running guest", cg->name);
-	lock_addresses(cg->dir_fd);
-	if (address_lock_fd < 0)
-		die_sys("--set %s --ip: lock cgroup.procs in the directory of the guests' cgroups", cg->name);
+	if (!lock_addresses(cg))
+		die_sys("--set %s --ip: lock /vrun/cgroup.procs", cg->name);
 	configuration(s, new, p, cg->xid, old->guest);
 	if (!p->net.given) {
 		memcpy(new->v4, old->v4, sizeof(old->v4));
