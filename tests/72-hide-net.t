@@ -67,8 +67,8 @@ is "a client on the host is served by the guest" "$(cat "$tmp/host" "$tmp/guest"
 host sh -c "$helpers/sock serve 10.78.0.6 8081 >$tmp/host & $V --hide net -- sock call 10.78.0.6 8081 >$tmp/guest; wait"
 is "and the guest is served by the host" "$(cat "$tmp/host" "$tmp/guest" | tr '\n' ' ')" "from-client from-server "
 
-host sh -c "$helpers/sock listen vrun-t72 30 >$tmp/abs & until grep -q @vrun-t72 /proc/net/unix; do sleep 0.1; done; $V --hide net -- sock abstract vrun-t72 >$tmp/a1
-	$helpers/sock abstract vrun-t72 >$tmp/a2; kill %1 2>/dev/null"
+host sh -c "$helpers/sock listen vrun-t72 30 >$tmp/abs & a=\$!; until grep -q @vrun-t72 /proc/net/unix; do sleep 0.1; done; $V --hide net -- sock abstract vrun-t72 >$tmp/a1
+	$helpers/sock abstract vrun-t72 >$tmp/a2; kill \$a"
 is "an abstract UNIX socket of the host's isn't there" "$(cat "$tmp/a1")" 111
 is "(control) outside it is" "$(cat "$tmp/a2")" 0
 
