@@ -563,7 +563,11 @@ static void time_numbers(const struct view *v, struct numbers *n)
 
 /* ---- the files ---- */
 
-enum { FRESH_MS = 100, OWED_NS = 200000000, HOST_FILE_MAX = 16 << 20, PAGE = 4096, SOCKETS_MAX_BYTES = 24 << 20 };
+enum {
+	FRESH_MS = 100, OWED_NS = 200000000, HOST_FILE_MAX = 16 << 20, PAGE = 4096,
+	SOCKETS_MAX_BYTES = 24 << 20,   /* some 150,000 sockets */
+	SOCKETS_LEAST_BYTES = 64 << 10, /* for each table */
+};
 
 static size_t render_online(char *buf, size_t room, const struct numbers *n, const char *host)
 {
@@ -804,7 +808,9 @@ static size_t room_for_sockets(const struct generation *g)
 
 	for (size_t i = VIEW_FILES; i < VIEW_FILES + SOCKET_FILES; i++)
 		others += &generations[i] == g ? 0 : generations[i].size;
-	return others < SOCKETS_MAX_BYTES ? (SOCKETS_MAX_BYTES - others) / PAGE * PAGE : 0;
+	if (others + SOCKETS_LEAST_BYTES > SOCKETS_MAX_BYTES)
+		return SOCKETS_LEAST_BYTES;
+	return (SOCKETS_MAX_BYTES - others) / PAGE * PAGE;
 }
 
 /* New whenever somebody looks: who has just opened a socket looks for it. But a guest with very many of them shall not

@@ -69,6 +69,7 @@ static void longest(void)
 	bool fits = true;
 
 	memset(&s, 0xff, sizeof(s));
+	s.small = false;
 	s.tcp.tcpi_rto = 120000000;
 	s.tcp.tcpi_ato = 200000;
 	s.tcp.tcpi_snd_ssthresh = INT32_MAX - 1;
