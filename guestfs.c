@@ -337,8 +337,10 @@ static void narrow_cpus(const struct build *b, int sys_fd)
 	if (to_fd < 0 || mnt_attach(to_fd, from_fd, "") < 0)
 		die_sys("mount the guest's /sys/devices/system/cpu");
 	for (unsigned i = 0; i < VIEWS_CPU_WORDS * 64; i++) {
+		if (!(b->cpus[i / 64] >> i % 64 & 1))
+			continue;
 		snprintf(name, sizeof(name), "cpu%u", i);
-		if (b->cpus[i / 64] >> i % 64 & 1 && faccessat(from_fd, name, F_OK, 0) == 0)
+		if (faccessat(from_fd, name, F_OK, 0) == 0)
 			show_dir(from_fd, name, to_fd);
 	}
 	for (size_t i = 0; i < sizeof(cpu_table) / sizeof(cpu_table[0]); i++) {
