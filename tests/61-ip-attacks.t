@@ -12,7 +12,7 @@ export HOST_ADDRS
 . "$top/tests/net.sh"
 sysctl_net ipv4/ping_group_range "0 2147483647"
 ip route add 224.0.0.0/4 dev host0
-"$net" serve HOST 200 tcp4:10.1.2.4:7000 tcp4:0.0.0.0:7001 udp4:10.1.2.4:7000 'tcp6:[2001:db8::4]:7000' tcp4:127.0.0.1:7002 \
+"$net" serve HOST 1000 tcp4:10.1.2.4:7000 tcp4:0.0.0.0:7001 udp4:10.1.2.4:7000 'tcp6:[2001:db8::4]:7000' tcp4:127.0.0.1:7002 \
 	udp4:127.0.0.1:7002 >"$tmp/host" &
 at_exit "kill $! 2>/dev/null"
 wait_for 10 grep -q ready "$tmp/host"
