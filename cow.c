@@ -54,7 +54,7 @@ const char *cow_parse(struct root *r, const char *arg)
 /* Is `dir_fd` the directory `st` or below it? Upwards by "..", so no name matters. */
 static bool is_below(int dir_fd, const struct stat *st)
 {
-	int fd = dup(dir_fd);
+	int fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 0);
 	struct stat here, up;
 	bool below = false;
 

@@ -287,12 +287,11 @@ void guestfs_cover_proc(const struct build *b, int proc_fd, int blank_fd)
 
 /* ---- /sys ---- */
 
-int guestfs_sys(const struct build *b)
+int guestfs_sys(void)
 {
 	unsigned attr = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 	int fd = mnt_new("sysfs", NULL, attr);
 
-	(void)b;
 	if (fd < 0)
 		die_sys("mount the guest's /sys");
 	return fd;

@@ -104,13 +104,12 @@ static int exec_search(char **argv, char **env, char *found, size_t room)
 		int n, error;
 
 		end = strchrnul(path, ':');
-		n = snprintf(file, sizeof(file), "%.*s/%s", (int)(end - path), end == path ? "." : path, argv[0]);
-		if (end == path)
+		if (end == path)        /* an empty one is the current directory */
 			n = snprintf(file, sizeof(file), "./%s", argv[0]);
+		else
+			n = snprintf(file, sizeof(file), "%.*s/%s", (int)(end - path), path, argv[0]);
 		error = n < (int)sizeof(file) ? exec_file(file, argv, env) : ENAMETOOLONG;
-		if (error != ENOENT && error != ENOTDIR)
-			snprintf(found, room, "%s", file);
-		else if (!access(file, F_OK))
+		if ((error != ENOENT && error != ENOTDIR) || !access(file, F_OK))
 			snprintf(found, room, "%s", file);
 		if (error == EACCES)
 			seen = EACCES;

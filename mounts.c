@@ -403,7 +403,7 @@ static void mount_own(struct build *b, struct tree *t, const struct point *pt)
 		fd = guestfs_proc(b);
 		break;
 	case SYS:
-		fd = guestfs_sys(b);
+		fd = guestfs_sys();
 		break;
 	default:
 		fd = make_tmpfs(pt->tmpfs);

@@ -272,7 +272,7 @@ const char *root_parse_disk(struct root *r, const char *arg)
  * away. */
 static void warn_if_reachable(const char *flag, const char *name, int dir_fd)
 {
-	int fd = dup(dir_fd), parent;
+	int fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 0), parent;
 	struct stat st, up;
 	struct statvfs fs;
 	bool closed = fstatvfs(fd, &fs) == 0 && (fs.f_flag & (ST_NOSUID | ST_RDONLY));

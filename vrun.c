@@ -132,7 +132,6 @@ static void filter_addresses(struct run *r)
 	net_apply(r->plan, &r->sup->cg, &r->sup->net);
 }
 
-
 /* Sockets are made where that guest's are: under its programs, by its list, and gone with it. */
 static void join_view(struct run *r)
 {
@@ -624,7 +623,7 @@ static _Noreturn void build_entrant(struct run *r, const int fd[])
 		die_sys("--enter: clone into the guest's cgroup");
 	if (pid > 0)
 		_exit(0);
-	walk(entrant_steps, sizeof(entrant_steps) / sizeof(entrant_steps[0]), r);
+	WALK(entrant_steps, r);
 	init_entered(&r->init, fd);
 }
 
@@ -792,15 +791,13 @@ static void begin_supervisor(struct supervisor *s)
 
 static void catch_signals(struct supervisor *s, struct init_args *init)
 {
+	static const int faults[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE };
 	sigset_t all;
 
 	signal(SIGCHLD, SIG_DFL);       /* a caller that ignores it would leave us without statuses */
 	sigfillset(&all);
-	for (int sig = SIGSEGV;; sig = sig == SIGSEGV ? SIGBUS : sig == SIGBUS ? SIGILL : SIGFPE) {
-		sigdelset(&all, sig);   /* our own faults stay faults */
-		if (sig == SIGFPE)
-			break;
-	}
+	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+		sigdelset(&all, faults[i]);     /* our own stay faults */
 	sigprocmask(SIG_BLOCK, &all, &s->caller_mask);
 	s->signal_fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (s->signal_fd < 0)
@@ -918,6 +915,8 @@ static _Noreturn void guest_enter(struct plan *p, const char *caller_cwd, char *
 
 /* ---- main ---- */
 
+#define EXPLAIN(p, who, steps) explain_steps(p, who, steps, sizeof(steps) / sizeof(steps[0]))
+
 static void explain_steps(const struct plan *p, const char *who, const struct step *steps, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -928,11 +927,9 @@ static void explain_steps(const struct plan *p, const char *who, const struct st
 
 static void explain(const struct plan *p)
 {
-	size_t n = sizeof(supervisor_steps) / sizeof(supervisor_steps[0]) - 1;
-
-	explain_steps(p, "supervisor", supervisor_steps, n + 1);
-	explain_steps(p, "builder", builder_steps, sizeof(builder_steps) / sizeof(builder_steps[0]));
-	explain_steps(p, "init", init_steps, sizeof(init_steps) / sizeof(init_steps[0]));
+	EXPLAIN(p, "supervisor", supervisor_steps);
+	EXPLAIN(p, "builder", builder_steps);
+	EXPLAIN(p, "init", init_steps);
 	if (brokered(p))
 		printf("%-10s  %s\n", "broker", "answer the guest's notified calls, once there is one  [Linux 5.9]");
 	if (p->control.verbose && p->net.mode == IP_LIST)

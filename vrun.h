@@ -391,7 +391,7 @@ bool mounts_in_own(const char *path);   /* /dev, /proc, /sys, or below them? */
 int guestfs_dev(const struct build *b);         /* each: a detached mount, filled */
 int guestfs_pts(const struct build *b);
 int guestfs_proc(const struct build *b);
-int guestfs_sys(const struct build *b);
+int guestfs_sys(void);
 /* What can only be done once they are attached. blank_fd: a directory, attached, with an empty `file` and `dir`. */
 void guestfs_cover_proc(const struct build *b, int proc_fd, int blank_fd);
 void guestfs_cover_sys(const struct build *b, int sys_fd, int blank_fd);

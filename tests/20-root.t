@@ -175,6 +175,10 @@ like "and an --init may divide it, where it is delegated" "$status $out" '^0 mad
 
 # --- devices -----------------------------------------------------------------
 
+if [ -c /dev/console ]; then
+	exits "--device /dev/console is the guest's terminal's name with --init" 125 vrun --init --device /dev/console -- true
+	like "which the error says" "$err" "^vrun: --device '/dev/console': .*--init"
+fi
 if [ -c /dev/fuse ]; then
 	run vrun --device /dev/fuse -- stat -c '%t:%T %a %u' /dev/fuse
 	is "--device makes the host's node in the guest's /dev" "$out" "$(stat -c '%t:%T' /dev/fuse) 660 0"
