@@ -64,7 +64,7 @@ base	= -std=gnu11 -D_GNU_SOURCE= $(warn) -I. -MMD -MP
 cflags	= $(base) $(harden) $(CFLAGS) $(LIBCAP_CFLAGS) $(headers)
 # Headers, text and constants are one mapping: two less to make at each exec and to copy at each fork, and 8 KB less
 # of padding. Sorted, the small variables, which every process writes to, share few pages.
-ldflags	= $(pie) -Wl,-z,relro,-z,now,-z,noexecstack,-z,noseparate-code,--gc-sections,--sort-section=alignment $(LDFLAGS)
+ldflags	= $(pie) -Wl,--build-id=sha1,-z,relro,-z,now,-z,noexecstack,-z,noseparate-code,--gc-sections,--sort-section=alignment $(LDFLAGS)
 
 vrun: $(obj) $(LIBCAP)
 	$(call say,LD,$@)

@@ -832,25 +832,16 @@ static void tell_set(const struct set *s, int parent_fd, uint32_t xid)
 		die_sys("--ip: set an attribute on the directory of the guests' cgroups");
 }
 
-/* FNV-1a over everything that two builds could differ in. */
-static uint32_t build_hash(uint64_t netns)
+/* Another build's programs, and what they read, may be different ones: the linker's hash of all that is in this one. */
+static uint32_t set_hash(uint64_t netns)
 {
-	struct bpf_insn code[NETPROG_ROOM];
-	uint32_t hash = 2166136261u;
+	uint32_t hash = build_id();
 	const uint8_t *p = (const uint8_t *)&netns;
 
-	for (size_t i = 0; i < sizeof(netns); i++)
+	if (!hash)
+		die("--ip: this vrun was linked without --build-id, by which guests know programs of their own version");
+	for (size_t i = 0; i < sizeof(netns); i++)      /* FNV-1a */
 		hash = (hash ^ p[i]) * 16777619u;
-	for (size_t h = 0; h < NET_HOOKS; h++) {
-		size_t n = netprog_compile((enum net_hook)h, true, code, NULL);
-
-		for (size_t i = 0; i < n; i++) {
-			uint64_t word;
-
-			memcpy(&word, &code[i], sizeof(word));
-			hash = (hash ^ (uint32_t)word ^ (uint32_t)(word >> 32)) * 16777619u;
-		}
-	}
 	return hash ^ hash >> 24;
 }
 
@@ -863,7 +854,7 @@ static void open_set(struct set *s)
 	if (s->netns_fd < 0 || fstat(s->netns_fd, &st) < 0)
 		die_sys("--ip: open /proc/self/ns/net");
 	s->netns = st.st_ino;
-	s->hash = build_hash(s->netns);
+	s->hash = set_hash(s->netns);
 	s->errnos = true;
 }
 

@@ -546,17 +546,23 @@ static int own_proc(void)
 
 extern ElfW(Dyn) _DYNAMIC[] __attribute__((weak, visibility("hidden")));
 
+/* Where we were loaded: what the addresses in the program headers are relative to. */
+static uintptr_t load_base(const ElfW(Phdr) *h, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (h[i].p_type == PT_DYNAMIC && _DYNAMIC)
+			return (uintptr_t)_DYNAMIC - h[i].p_vaddr;
+	return 0;
+}
+
 /* musl relocates a static PIE but, unlike a dynamic loader, leaves PT_GNU_RELRO writable. */
 void protect_relro(void)
 {
 	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
 	const ElfW(Phdr) *h = (const ElfW(Phdr) *)getauxval(AT_PHDR);
 	const size_t n = getauxval(AT_PHNUM);
-	uintptr_t base = 0;
+	const uintptr_t base = load_base(h, n);
 
-	for (size_t i = 0; i < n; i++)
-		if (h[i].p_type == PT_DYNAMIC && _DYNAMIC)
-			base = (uintptr_t)_DYNAMIC - h[i].p_vaddr;
 	for (size_t i = 0; i < n; i++) {
 		if (h[i].p_type != PT_GNU_RELRO)
 			continue;
@@ -565,6 +571,28 @@ void protect_relro(void)
 		if (to > from && mprotect((void *)from, to - from, PROT_READ) < 0)
 			die_sys("mprotect of relocated data");
 	}
+}
+
+uint32_t build_id(void)
+{
+	const ElfW(Phdr) *h = (const ElfW(Phdr) *)getauxval(AT_PHDR);
+	const size_t n = getauxval(AT_PHNUM);
+	const uintptr_t base = load_base(h, n);
+	uint32_t id = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const char *p = (const char *)(base + h[i].p_vaddr), *end = p + h[i].p_memsz;
+
+		while (h[i].p_type == PT_NOTE && end - p >= (ptrdiff_t)(sizeof(ElfW(Nhdr)) + 4 + sizeof(id))) {
+			const ElfW(Nhdr) *note = (const ElfW(Nhdr) *)p;
+			const char *name = p + sizeof(*note), *desc = name + ((note->n_namesz + 3) & ~3U);
+
+			if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 && !memcmp(name, "GNU", 4))
+				memcpy(&id, desc, sizeof(id));
+			p = desc + ((note->n_descsz + 3) & ~3U);
+		}
+	}
+	return id;
 }
 
 /* The numbers in it are those of our own pid namespace. Else (`unshare -pf` without a new /proc) /proc/PID would be

@@ -219,6 +219,7 @@ int send_fds(int sock, const void *msg, size_t len, const int *fds, size_t n_fds
 ssize_t recv_fds(int sock, void *msg, size_t len, int *fds, size_t *n_fds);     /* CLOEXEC; n_fds in: room, out: got */
 int memfd_sealed(const char *name, const void *data, size_t len);       /* fully sealed, CLOEXEC; fd or -1 */
 void protect_relro(void);               /* main's first act: what was relocated becomes read-only */
+uint32_t build_id(void);               /* the beginning of what the linker hashed of this executable, or 0 */
 /* A /proc that is procfs for sure (the host's if it is, else a detached mount of our own): O_PATH fd, kept open. */
 int host_proc_fd(void);
 
