@@ -78,6 +78,16 @@ unlike "none of them is missing" "$out" '^(missing|not there)'
 like "sockstat has nothing of the machine's" "$out" '^TCP: inuse 0 orphan 0 tw 0 alloc 0 mem 0$'
 like "a name that isn't there isn't" "$out" 'No such file'
 
+# Other processes' /proc/PID/net can't be covered: it is of the network namespace that they live in, where no socket is.
+run view --ip 10.78.0.5 --hide net -- sh -c 'net tcp4 bind 10.78.0.5:8070 listen sleep 20000 >/dev/null & pid=$!
+	while ! grep -q :1F86 /proc/net/tcp && [ $((n = n + 1)) -lt 400 ]; do usleep 50000; done
+	grep -c :1F86 /proc/net/tcp; cd /proc; cat self/net/tcp thread-self/net/tcp $pid/net/tcp $pid/task/$pid/net/udp self/net/dev'
+is "a socket shows in /proc/net" "$(echo "$out" | head -n 1)" 1
+unlike "in /proc/PID/net and /proc/self/net there are none, neither the guest's nor others'" "$out" '^ *[0-9]+: [0-9A-F]{8}:'
+like "but the guest's devices" "$out" '^ *host0:'
+like "(control) a guest without --hide net has all of them there" "$("$VRUN" -q --root "$R" --ip 10.78.0.5 --hide mount,proc \
+	--share abstract -- cat /proc/self/net/tcp)" ' 06004E0A:1F90 '
+
 # Raw sockets: sock_diag has them in few kernels; else the owner tells whose they are.
 "$net" raw4 1 sleep 20000 >/dev/null 2>&1 & raw=$!
 at_exit "kill $raw 2>/dev/null"
@@ -125,7 +135,7 @@ for u in yes no; do
 done
 like "(control) on the host there are more of that address: at the host's server" "$(table 05004E0A "$tmp/outside")" '05004E0A:1FFE .* 06'
 port=$(sed -n 's/.*10\.78\.0\.5:\([0-9]*\).*/\1/p' "$tmp/from")
-like "(control) and the host's client of the guest" "$(table 05004E0A "$tmp/outside")" "05004E0A:$(printf %04X "${port:-0}") 05004E0A:1F9A"
+like "(control) and the host's client of the guest" "$(awk '{ print $2, $3 }' "$tmp/outside")" "05004E0A:$(printf %04X "${port:-0}") 05004E0A:1F9A"
 
 # ICMP datagram sockets, by their owner.
 sysctl_net ipv4/ping_group_range "0 2147483647"
