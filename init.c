@@ -226,7 +226,7 @@ static pid_t program_start(const struct init *in, const struct program *prog)
 	pid_t pid = fork();
 
 	if (pid < 0)
-		die_sys("fork of COMMAND%s", errno == EAGAIN ? " (is --pids, or `ulimit -u`, too low?)" : "");
+		die_sys("fork of COMMAND%s", errno == EAGAIN ? " (is --pids or the limit nproc too low?)" : "");
 	if (pid > 0) {
 		setpgid(pid, pid);
 		return pid;

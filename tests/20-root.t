@@ -165,7 +165,7 @@ is "no mount point was made in the root" "$(ls "$R/mnt")" ""
 
 # shellcheck disable=SC2016 # expanded by the inner sh
 in_no_cgroup2() {
-	unshare -m sh -c 'while at=$(awk "/ - cgroup2 / { at = \$5 } END { print at }" /proc/self/mountinfo) && [ -n "$at" ]
+	unshare -m --propagation private sh -c 'while at=$(awk "/ - cgroup2 / { at = \$5 } END { print at }" /proc/self/mountinfo) && [ -n "$at" ]
 		do umount -l "$at" || exit 1; done; exec "$@"' sh "$VRUN" -q --root "$R" "$@"
 }
 run in_no_cgroup2 -- sh -c 'grep -c " - cgroup2 " /proc/self/mountinfo; cat /sys/fs/cgroup/cgroup.procs | head -n 1'
