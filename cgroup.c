@@ -41,7 +41,7 @@ enum {
 	LOCK_SET,               /* byte 2: somebody changes it */
 };
 enum { EMPTY_WAIT_MS = 10000 }; /* how long undo waits for killed processes to be gone */
-enum { MOVE_ROUNDS = 20, SET_WAIT_MS = 10000 };
+enum { MOVE_ROUNDS = 20, SET_WAIT_MS = 10000, SWEEP_WAIT_MS = 2 * EMPTY_WAIT_MS };
 
 static const char name_attr[] = "trusted.vrun.name.";
 
@@ -557,6 +557,34 @@ static void unclaim(struct cgroup *cg)
 	cg->xid = own_xid = 0;
 }
 
+/* Somebody is removing what is dead; he may be waiting for its processes, or for a CPU. false: it has lasted too long. */
+static bool wait_for_sweeper(int tries)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+
+	if (tries >= SWEEP_WAIT_MS)
+		return false;
+	if (tries > 0)
+		nanosleep(&pause, NULL);
+	return true;
+}
+
+/* Nobody's any more, and not yet gone. */
+static bool is_being_swept(int register_fd, uint32_t xid)
+{
+	_cleanup_fd_ int claim_fd = -1, lock_fd = -1;
+	char number[16];
+
+	if (xid == own_xid)
+		return false;
+	snprintf(number, sizeof(number), "%u", xid);
+	claim_fd = hierarchy_dir(register_fd, number);
+	if (claim_fd < 0)
+		return errno == ENOENT;
+	lock_fd = is_roots_dir(claim_fd) ? open_lock(claim_fd) : -1;
+	return lock_fd >= 0 && get_lock(lock_fd, LOCK_ALIVE) == 0 && get_lock(lock_fd, LOCK_SWEEP) != 0;
+}
+
 /* Under the lock of its xid, nobody else touches a name that says that xid. */
 static bool claim_name(struct cgroup *cg, int register_fd, const char *name)
 {
@@ -566,7 +594,7 @@ static bool claim_name(struct cgroup *cg, int register_fd, const char *name)
 	cgroup_must_set_attr(cg, "user.vrun.name", name);
 	snprintf(key, sizeof(key), "%s%s", name_attr, name);
 	snprintf(number, sizeof(number), "%u", cg->xid);
-	for (int tries = 0; tries < 1000; tries++) {
+	for (int tries = 0; wait_for_sweeper(tries); tries++) {
 		ssize_t n;
 
 		if (fsetxattr(register_fd, key, number, strlen(number), XATTR_CREATE) == 0)
@@ -579,7 +607,8 @@ static bool claim_name(struct cgroup *cg, int register_fd, const char *name)
 		if (n < 0)
 			continue;       /* it was just given back */
 		owner[n] = '\0';
-		if (!sweep_one(cg->tree_fd, register_fd, (uint32_t)atoi(owner)))
+		if (!sweep_one(cg->tree_fd, register_fd, (uint32_t)atoi(owner)) &&
+		    !is_being_swept(register_fd, (uint32_t)atoi(owner)))
 			break;
 	}
 	cg->name[0] = '\0';
@@ -601,7 +630,7 @@ static int make_register(int tree_fd)
 /* One xid and the name; false: taken (why), try another. */
 static bool claim(struct cgroup *cg, uint32_t xid, const char *name, const char **why)
 {
-	for (int tries = 0; tries < 1000; tries++) {
+	for (int tries = 0; wait_for_sweeper(tries); tries++) {
 		_cleanup_fd_ int register_fd = make_register(cg->tree_fd);
 		char default_name[32];
 

@@ -96,6 +96,22 @@ wait "$pid" 2>/dev/null
 leftovers_none "--list removes it, too"
 exits "a killed guest is no guest" 3 "$VRUN" --status "killed$$"
 
+start "holder$$"                # or /vrun may go
+claim=$cg2/vrun/$((x + 2))
+for _ in 1 2 3 4 5 6; do        # any vrun may remove it before it is locked
+	rm -f "$tmp/held"
+	mkdir "$claim" 2>/dev/null
+	"$helpers/hold" "$claim/cgroup.kill" 1 1 "$claim" >"$tmp/held" 2>/dev/null &
+	hold=$!
+	wait_for 10 sh -c "grep -q held '$tmp/held' || ! kill -0 $hold 2>/dev/null"
+	! grep -q held "$tmp/held" || break
+done
+ok "an xid that another vrun is just removing is waited for" vrun --xid $((x + 2)) -- true
+is "(it was held)" "$(cat "$tmp/held")" held
+wait "$hold"
+"$VRUN" --kill "holder$$"
+wait
+
 # --- what isn't root's is no guest -------------------------------------------
 
 # The attack: with a tree that others may write to, a user makes a "guest" and has root act on it.
