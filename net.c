@@ -899,6 +899,8 @@ static void attach(struct set *s, enum net_hook h, int cgroup_fd)
 	if (errno == EPERM)
 		die("--ip: a program that allows no other below it is attached above the guest's cgroup (%s)",
 		    netprog_hook[h].name);
+	if (errno == ENOENT)            /* css_tryget_online_from_dir() in the kernel's cgroup.c */
+		die("--ip: the guest's cgroup was removed while it started");
 	die_bpf("attach the program", netprog_hook[h].name, netprog_hook[h].since);
 }
 
