@@ -393,12 +393,17 @@ static bool sweep_one(int tree_fd, int register_fd, uint32_t xid)
 {
 	_cleanup_fd_ int claim_fd = -1, lock_fd = -1;
 	struct cgroup cg;
-	char path[16];
+	char path[32];
 	bool dead;
 
 	if (xid == own_xid)
 		return false;
-	/* nearly always it is alive: found out in four calls */
+	/* nearly always it is alive: found out in three calls; whose the directory is matters if it isn't */
+	snprintf(path, sizeof(path), "%u/cgroup.kill", xid);
+	lock_fd = openat(register_fd, path, O_WRONLY | O_CLOEXEC);
+	if (lock_fd >= 0 && get_lock(lock_fd, LOCK_ALIVE))
+		return false;
+	close_fd(&lock_fd);
 	snprintf(path, sizeof(path), "%u", xid);
 	claim_fd = hierarchy_dir(register_fd, path);
 	if (claim_fd < 0)
@@ -422,9 +427,14 @@ static bool sweep_one(int tree_fd, int register_fd, uint32_t xid)
 	return dead;
 }
 
-static bool is_number(const char *s)
+/* 0: that is no guest. */
+static uint32_t xid_of(const char *s)
 {
-	return s[0] && strspn(s, "0123456789") == strlen(s) && strlen(s) < 6;
+	uint32_t xid = 0;
+
+	for (; *s >= '0' && *s <= '9' && xid <= UINT16_MAX; s++)
+		xid = 10 * xid + (uint32_t)(*s - '0');
+	return *s ? 0 : xid;
 }
 
 size_t cgroup_xids(uint32_t **out)
@@ -432,40 +442,67 @@ size_t cgroup_xids(uint32_t **out)
 	_cleanup_fd_ int tree_fd = hierarchy_tree();
 	int register_fd = tree_fd >= 0 ? open_register(tree_fd) : -1;
 	DIR *dir = register_fd >= 0 ? fdopendir(register_fd) : NULL;
-	size_t n = 0;
+	size_t n = 0, room = 0;
+	uint32_t xid;
 
 	*out = NULL;
 	for (struct dirent *e; dir && (e = readdir(dir)); ) {
-		if (e->d_type != DT_DIR || !is_number(e->d_name))
+		xid = e->d_type == DT_DIR ? xid_of(e->d_name) : 0;
+		if (!xid)
 			continue;
-		*out = xrealloc_array(*out, n + 1, sizeof(**out));
-		(*out)[n++] = (uint32_t)atoi(e->d_name);
+		if (n == room) {
+			room = room ? 2 * room : 64;
+			*out = xrealloc_array(*out, room, sizeof(**out));
+		}
+		(*out)[n++] = xid;
 	}
 	if (dir)
 		closedir(dir);
 	return n;
 }
 
-/* At most so many, from a place that differs from one process to the next. */
+/*
+ * A few: from a place that differs from one process to the next. A position in a directory of kernfs's is a hash of the
+ * name there (fs/kernfs/dir.c), and what comes after any number is found without a look at what comes before it.
+ */
 void cgroup_sweep(unsigned at_most)
 {
-	_cleanup_fd_ int tree_fd = -1, register_fd = -1;
-	uint32_t *xids;
-	size_t n, start;
+	const long start = at_most == SWEEP_ALL ? 0 : (long)((uint32_t)getpid() * 2654435761U >> 2);
+	_cleanup_fd_ int tree_fd = -1;
+	DIR *dir;
+	unsigned n = 0;
+	bool again = !start;
+	uint32_t xid;
 
 	if (geteuid())
 		return;
 	tree_fd = hierarchy_tree();
-	register_fd = tree_fd >= 0 ? open_register(tree_fd) : -1;
-	if (register_fd < 0)
+	dir = tree_fd >= 0 ? fdopendir(open_register(tree_fd)) : NULL;
+	if (!dir)
 		return;
-	n = cgroup_xids(&xids);
-	start = n > at_most ? (size_t)getpid() % n : 0;
-	for (size_t i = 0; i < n && i < at_most; i++)
-		sweep_one(tree_fd, register_fd, xids[(start + i) % n]);
+	if (start)
+		seekdir(dir, start);
+	while (n < at_most) {
+		struct dirent *e = readdir(dir);
+
+		if (!e && again)
+			break;
+		if (!e) {
+			again = true;
+			rewinddir(dir);
+			continue;
+		}
+		xid = e->d_type == DT_DIR ? xid_of(e->d_name) : 0;
+		if (xid) {
+			sweep_one(tree_fd, dirfd(dir), xid);
+			n++;
+		}
+		if (start && again && telldir(dir) >= start)
+			break;
+	}
+	closedir(dir);
 	if (!n)
 		unlinkat(tree_fd, "vrun", AT_REMOVEDIR);
-	free(xids);
 }
 
 void cgroup_undo(struct cgroup *cg)

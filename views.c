@@ -143,12 +143,9 @@ unsigned views_count_cpus(const uint64_t mask[VIEWS_CPU_WORDS])
 void views_first_cpus(const uint64_t allowed[VIEWS_CPU_WORDS], unsigned n, uint64_t out[VIEWS_CPU_WORDS])
 {
 	memset(out, 0, VIEWS_CPU_WORDS * sizeof(*out));
-	for (unsigned i = 0; i < VIEWS_CPU_WORDS * 64 && n; i++) {
-		if (!(allowed[i / 64] >> i % 64 & 1))
-			continue;
-		out[i / 64] |= 1ULL << i % 64;
-		n--;
-	}
+	for (size_t i = 0; i < VIEWS_CPU_WORDS; i++)
+		for (uint64_t left = allowed[i]; left && n; left &= left - 1, n--)
+			out[i] |= left & -left;
 }
 
 static bool has_cpu(const uint64_t mask[VIEWS_CPU_WORDS], uint64_t cpu)

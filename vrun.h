@@ -425,9 +425,9 @@ struct cgroup {                         /* plain data: travels in the supervisor
 	char name[NAME_MAX_LEN + 1];
 	char path[512];                 /* of the guest's directory, from the cgroup2 root */
 };
-/* Removes what killed supervisors left, 4 to 12 us a guest: all of it at the begin of a verb, and by a supervisor whose
+/* Removes what killed supervisors left, 2 to 6 us a guest: all of it at the begin of a verb, and by a supervisor whose
  * guest runs for more than a moment; a start looks at a few while it waits for the builder. */
-enum { SWEEP_AT_START = 64, SWEEP_ALL = INT32_MAX };
+enum { SWEEP_AT_START = 16, SWEEP_ALL = INT32_MAX };
 extern void (*cgroup_dead)(const struct cgroup *cg);    /* what else a dead guest left; before its directory goes */
 void cgroup_sweep(unsigned at_most);
 void cgroup_claim(struct plan *p, struct cgroup *cg);   /* xid and name, atomically; directories; attributes */

@@ -76,7 +76,7 @@ while [ $i -lt 12 ]; do
 done
 refused() { [ "$(grep -l "name same$$: in use" "$tmp"/same.* | wc -l)" -eq "$1" ]; }
 wait_for 10 refused 11
-"$VRUN" -q --kill "same$$"
+wait_for 30 "$VRUN" -q --kill "same$$"		# the others are refused before it is a guest
 wait
 ok "of twelve starts with one name, one gets it" refused 11
 

@@ -31,6 +31,17 @@ for how in "" "--userns no" "--share pid --userns no" "--share pid" "--until las
 	leftovers_none "and the next vrun command leaves nothing of it (${how:-defaults})"
 done
 
+# A start looks at a few of all guests: after some starts it is gone, too, whether few guests run or many.
+start --name "swept-$$"
+xid=$("$VRUN" --status "swept-$$" | awk '$1 == "xid" { print $2 }')
+ok "a guest has a directory in the register" [ -d "$(cgroup2_dir)/vrun/$xid" ]
+kill -KILL "$pid"
+wait "$pid" 2>/dev/null
+wait_for 10 dead
+ok "and starts of others alone remove it when its supervisor was killed" \
+	wait_for 60 sh -c "'$VRUN' --root '$R' -- true; [ ! -e '$(cgroup2_dir)/vrun/$xid' ]"
+leftovers_none "with all else"
+
 cat >"$R/bin/stubborn" <<S
 #!/bin/sh
 trap '' TERM HUP INT
