@@ -685,10 +685,13 @@ size_t views_render_cpuinfo(char *buf, size_t room, const struct numbers *n, con
 	return o.len;
 }
 
+/* Ahead by as much as the text may age until it is read (procvirt.c's FRESH_MS, and the way there): the kernel's own is
+ * never older than a process, and ps(1) takes one from the other, unsigned, for etime. */
 size_t views_render_uptime(char *buf, size_t room, const struct numbers *n, const char *host)
 {
+	enum { AHEAD_NS = 150000000 };
 	struct out o = { buf, room, 0 };
-	uint64_t cs = n->uptime_ns / 10000000, idle = cpu_ticks(n).idle;
+	uint64_t cs = (n->uptime_ns + AHEAD_NS) / 10000000, idle = cpu_ticks(n).idle;
 
 	(void)host;
 	put(&o, "%" PRIu64 ".%02u %" PRIu64 ".%02u\n", cs / 100, (unsigned)(cs % 100), idle / 100,

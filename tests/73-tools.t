@@ -74,6 +74,8 @@ tool uptime "uptime -p" '^up (0 minutes)?$' 'uptime -p'
 tool busybox "busybox uptime" 'up 0 min' 'busybox uptime'
 tool w w 'up 0 min' 'w | head -n 1'
 tool ps "ps -o lstart: init's age in s" '^-?[0-9]$|^[1-5][0-9]$' 'echo $(($(date +%s) - $(date -d "$(ps -o lstart= -p 1)" +%s)))'
+# The youngest process is not younger than what /proc/uptime was told last.
+tool ps "ps -o etime of new processes" '^00:0[0-9]$' 'for i in 1 2 3 4 5 6 7 8; do ps -o etime= -p $(sh -c "echo \$PPID"); sh -c "ps -o etime= -p \$\$"; done | tr -d " " | sort -u | tail -n 1'
 tool ps "ps -p 1" '^init$' 'ps -o comm= -p 1'
 tool pstree pstree '^init---sh-' 'pstree -A | head -n 1'
 tool python3 "python: os.sysconf" '^1 1 16384$' \
