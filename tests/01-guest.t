@@ -82,8 +82,8 @@ exits "a --pid-file that can't be made is an error" 125 "$VRUN" --pid-file /sys/
 is "before COMMAND runs" "$out" ""
 
 # the caller's place
-run unshare -pf "$VRUN" --root "$R" -- sh -c 'echo $$'
-is "from a pid namespace whose /proc is another's a guest runs as ever" "$status $out $err" "0 2 "
+run unshare -pf "$VRUN" --root "$R" -- sh -c 'echo $PPID'
+is "from a pid namespace whose /proc is another's a guest runs as ever" "$status $out $err" "0 1 "
 run unshare -Ur "$VRUN" --root "$R" -- true
 like "root of another user namespace is told that he is none" "$status $err" '^125 vrun: .*user namespace'
 
