@@ -192,11 +192,12 @@ if grep -qv '^0:' /proc/self/cgroup; then
 	ok "(with SYS_ADMIN, which is as much, it isn't)" \
 		"$VRUN" -q --root "$R" --userns no --ccap userns --cap-add SYS_ADMIN -- true
 fi
-if [ -e $v1/tasks ] && mkdir "$v1/vrun-test$$"; then
-	at_exit "rmdir $v1/vrun-test$$"
-	echo 7 >"$v1/vrun-test$$/pids.max"
-	run unshare -UrmC sh -c "mount -t cgroup -o pids pids '$tmp' && echo max >'$tmp/vrun-test$$/pids.max'"
-	is "control: root in a user namespace of its own lifts any limit there" "$(cat "$v1/vrun-test$$/pids.max")" max
+if [ -e $v1/tasks ] && mkdir "$v1/control$$"; then
+	at_exit "rmdir $v1/control$$ 2>/dev/null"
+	echo 7 >"$v1/control$$/pids.max"
+	run unshare -UrmC sh -c "mount -t cgroup -o pids pids '$tmp' && echo max >'$tmp/control$$/pids.max'"
+	is "control: root in a user namespace of its own lifts any limit there" "$(cat "$v1/control$$/pids.max")" max
+	rmdir "$v1/control$$"
 else
 	skip "no v1 hierarchy of pids"
 fi
