@@ -184,7 +184,7 @@ for ccap in nosuch '' userns, quota_ctl oom_adjust secure_mount; do
 done
 
 # Guest root that is the host's owns every cgroup's files; where it could mount them it would be at everybody's limits.
-v1=/sys/fs/cgroup/pids
+v1=/sys/fs/cgroup/pids$(sed -n 's/^[0-9]*:pids://p' /proc/self/cgroup)
 if grep -qv '^0:' /proc/self/cgroup; then
 	exits "--ccap userns with --userns no is refused beside v1 hierarchies" 125 \
 		"$VRUN" -q --root "$R" --userns no --ccap userns -- true
@@ -192,7 +192,7 @@ if grep -qv '^0:' /proc/self/cgroup; then
 	ok "(with SYS_ADMIN, which is as much, it isn't)" \
 		"$VRUN" -q --root "$R" --userns no --ccap userns --cap-add SYS_ADMIN -- true
 fi
-if [ -e $v1/tasks ] && mkdir "$v1/control$$"; then
+if [ -e "$v1/tasks" ] && mkdir "$v1/control$$"; then
 	at_exit "rmdir $v1/control$$ 2>/dev/null"
 	echo 7 >"$v1/control$$/pids.max"
 	run unshare -UrmC sh -c "mount -t cgroup -o pids pids '$tmp' && echo max >'$tmp/control$$/pids.max'"
