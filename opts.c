@@ -566,7 +566,7 @@ _Static_assert(N_OPTIONS <= 128, "a row has its bit in plan.given");
 static const struct option *find_name(const char *name, size_t len)
 {
 	for (size_t i = 0; i < N_OPTIONS; i++)
-		if (!strncmp(table[i].name, name, len) && !table[i].name[len])
+		if (table[i].name[0] == name[0] && !strncmp(table[i].name, name, len) && !table[i].name[len])
 			return &table[i];
 	return NULL;
 }
