@@ -914,15 +914,21 @@ static void find_sources(const struct cgroup *cg, struct view *v)
 	}
 }
 
-static void start_load(struct view *v)
+static void start_load(const struct procvirt *p, struct view *v)
 {
 	struct load_state s = { .load = { .at_ns = (uint64_t)clock_ns(CLOCK_MONOTONIC) } };
 	int fd = memfd_create("vrun-load", MFD_CLOEXEC);
 
 	s.at_ns = s.load.at_ns;
-	if (fd < 0 || write_all(fd, &s, sizeof(s)) < 0)
+	if (fd >= 0 && write_all(fd, &s, sizeof(s)) == 0) {
+		v->load_fd = fd;
+		return;
+	}
+	if (p->virt_given)
 		die_sys("--virt load: keep the load average");
-	v->load_fd = fd;
+	note("keep the load average: %s; the guest sees the host's", strerror(errno));
+	close_fd(&fd);
+	v->virt &= ~(unsigned)VIRT_LOAD;
 }
 
 /* A view that only informs and was not asked for by name: a line instead of an end. */
@@ -963,6 +969,7 @@ void procvirt_open(const struct plan *p, const struct cgroup *cg, struct view *v
 	if (v->virt & VIRT_MEM && v->memory.dir_fd < 0) {
 		if (pv->virt_given)
 			die("--virt mem: the guest has no memory cgroup");
+		note("no memory controller is mounted; the guest sees the host's memory (--virt uptime,cpu,load)");
 		v->virt &= ~(unsigned)VIRT_MEM;
 	}
 	v->mount_fd = fuse_mount(&v->device_fd, &what);
@@ -970,7 +977,7 @@ void procvirt_open(const struct plan *p, const struct cgroup *cg, struct view *v
 		open_failed(pv, v, what);
 	procvirt_serve(v);              /* the kernel's INIT waits already: the builder needn't */
 	if (v->virt & VIRT_LOAD)
-		start_load(v);
+		start_load(pv, v);
 }
 
 /* Where there are several, programs place their memory by them: these are shown as they are. Without CONFIG_NUMA there

@@ -198,5 +198,18 @@ no_readers() { [ -z "$(readers)" ]; }
 ok "a supervisor killed while readers wait: none hangs" wait_for 5 no_readers
 not_running() { ! "$VRUN" --status views >/dev/null 2>&1; }
 ok "and the guest is gone" wait_for 5 not_running
+
+# --- a view that can't be had ------------------------------------------------
+
+if grep -q ' /sys/fs/cgroup/memory cgroup ' /proc/mounts; then
+	# shellcheck disable=SC2016 # expanded by the inner sh
+	in_no_memory() { unshare -m --propagation private sh -c 'umount -l /sys/fs/cgroup/memory; exec "$@"' sh "$VRUN" "$@"; }
+	run in_no_memory --root "$tmp/r" -- echo ran
+	like "where no memory controller is mounted a start says that the guest sees the host's memory" \
+		"$status $out $err" "^0 ran vrun: no memory controller is mounted; .*--virt"
+	exits "and a --virt mem is refused" 125 in_no_memory --virt mem --root "$tmp/r" -- true
+else
+	skip "no v1 hierarchy of memory"
+fi
 "$VRUN" --list >/dev/null 2>&1
 leftovers_none "nothing is left behind"
