@@ -268,6 +268,8 @@ for a in 10.1.2.5:7102 0.0.0.0:7102; do
 	wait $!
 done
 says "both serve the same port" "ok ok ok" --ip 10.1.2.4 -- net tcp4 bind 0.0.0.0:7101 listen
+"$VRUN" --kill a        # or the next file's guest of that name finds it in use
+"$VRUN" --kill r1
 
 # --- death -------------------------------------------------------------------
 
