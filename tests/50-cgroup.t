@@ -75,7 +75,7 @@ while [ $i -lt 12 ]; do
 	i=$((i + 1))
 done
 refused() { [ "$(grep -l "name same$$: in use" "$tmp"/same.* | wc -l)" -eq "$1" ]; }
-wait_for 10 refused 11
+wait_for 100 refused 11		# who comes later than the --kill would get the name, and stay
 wait_for 30 "$VRUN" -q --kill "same$$"		# the others are refused before it is a guest
 wait
 ok "of twelve starts with one name, one gets it" refused 11

@@ -21,11 +21,13 @@ dead() { ! alive; }
 init_options=''
 # Not by the pid file: it comes before the exit of the start that is waited for.
 begin() {
+	rm -f "$tmp/up"
 	# shellcheck disable=SC2086
 	"$VRUN" -q --root "$R" $abstract --name "$me" --xid "$xid" $init_options --ip 10.1.2.3 --ip 10.1.2.30/24@host0 -- \
-		sh -c "trap 'exit 0' TERM; sleep $marker & while :; do sleep $marker & wait; done" >/dev/null 2>"$tmp/err" &
+		sh -c "trap 'exit 0' TERM; echo up; sleep $marker & while :; do sleep $marker & wait; done" >"$tmp/up" 2>"$tmp/err" &
 	pid=$!
-	wait_for 20 is_there || { fail "the guest starts again"; _diag <"$tmp/err"; exit 1; }
+	# Told to stop before it catches TERM, pid 1 would go on until all is killed, for a minute.
+	wait_for 20 is_there && wait_for 20 grep -q up "$tmp/up" || { fail "the guest starts again"; _diag <"$tmp/err"; exit 1; }
 }
 addresses() { ip -o addr show dev host0 | grep -c '10\.1\.2\.3[01]/'; }
 
