@@ -316,10 +316,10 @@ _snapshot() { _things | sort -u >"$_scratch/$1"; }
 
 leftovers_before() { _snapshot before; }
 
-# Cgroups in which processes run and none is of the family are other guests'.
+# Cgroups in which processes run and none is of the family are other guests'. In a v1 one there may be none yet.
 _others_guest() {
 	case $1 in
-	"cgroup "*) find "${1#cgroup }" -name cgroup.procs -exec cat {} + 2>/dev/null | awk -v family="$_scratch/family" '
+	"cgroup "*) find "${1#cgroup }" "$(cgroup2_dir)/vrun/${1##*/vrun-}" -name cgroup.procs -exec cat {} + 2>/dev/null | awk -v family="$_scratch/family" '
 		BEGIN { while ((getline pid <family) > 0) own[pid] }
 		{ n++; ours += $1 in own } END { exit !n || ours }' ;;
 	*) false ;;
