@@ -1005,6 +1005,7 @@ static void fill_config(struct net_config *c, const struct plan *p, uint32_t xid
 	c->flags |= (c->n_v4 ? NET_V4 : 0) | (c->n_v6 ? NET_V6 : 0);
 	c->flags |= several(n) ? NET_SEVERAL : 0;
 	c->flags |= n->steered ? NET_UDP_STEERED : 0;
+	c->flags |= several(n) || n->later ? NET_TCP_STEERED : 0;
 	c->flags |= n->later ? NET_LATER : 0;
 	c->flags |= p->rights.ccap & CCAP_RAW_ICMP ? NET_RAW_ICMP : 0;
 	c->flags |= p->rights.ccap & CCAP_MULTICAST ? NET_MULTICAST : 0;
@@ -1070,7 +1071,8 @@ static void clear_prefix(int map_fd, const struct net_prefix *k, uint64_t guest)
 
 static void each_prefix(const struct net_config *c, int map_fd, guest_prefix *f)
 {
-	uint64_t owner = c->guest | (c->flags & NET_UDP_STEERED ? NET_OWNER_UDP : 0);
+	uint64_t owner = c->guest | (c->flags & NET_UDP_STEERED ? NET_OWNER_UDP : 0) |
+		(c->flags & NET_TCP_STEERED ? NET_OWNER_TCP : 0);
 	struct net_prefix k;
 
 	for (size_t i = 0; i < c->n_v4; i++)
@@ -1099,7 +1101,7 @@ static void each_prefix(const struct net_config *c, int map_fd, guest_prefix *f)
 	}
 	if (c->flags & NET_LOOPBACK_HOST)
 		return;
-	owner |= NET_OWNER_LOOPBACK;
+	owner |= NET_OWNER_LOOPBACK | NET_OWNER_TCP;
 	mapped(&k, c->loopback, 32);
 	f(map_fd, &k, owner);
 	if (c->flags & NET_LOOPBACK6) {
@@ -1650,6 +1652,9 @@ void net_update(const struct plan *p, const struct cgroup *cg)
 		new->n_peer6 = old->n_peer6;
 	}
 	keep_flags(new, old, p);
+	/* Listeners may have moved, which the map told that is written anew. */
+	new->flags |= NET_TCP_STEERED;
+	old->flags |= NET_TCP_STEERED;
 	for (size_t h = 0; h < NET_HOOKS; h++)
 		if (netprog_hook[h].v6_only && (new->flags & NET_V6) && !attached(s, (enum net_hook)h, cg->dir_fd))
 			attach(s, (enum net_hook)h, cg->dir_fd);

@@ -1948,6 +1948,33 @@ static void add_to_table(struct code *c, int slot)
 	here(c, done);
 }
 
+/* r8 = the mark of a moved listener. With one address `lookup` leaves to the kernel what is for it; not any more. */
+static void ask_for_moved(struct code *c)
+{
+	unsigned v6 = label(c), known = label(c), none = label(c);
+
+	set(c, R1, 128);
+	store(c, BPF_W, FP, PREFIX_AT, R1);
+	load(c, BPF_W, R3, R8, offsetof(struct net_mark, ip4));
+	when_is(c, BPF_JEQ, R3, 0, v6);
+	put_mapped(c, FP, PREFIX_AT + 4, R3);
+	go(c, known);
+	here(c, v6);
+	copy6(c, FP, PREFIX_AT + 4, R8, offsetof(struct net_mark, ip6));
+	part(c, known, "NET_OWNER_TCP, in the map that tells whose an address is");
+	map(c, R1, NET_MAP_GUESTS);
+	move(c, R2, FP);
+	alu_is(c, BPF_ADD, R2, PREFIX_AT);
+	call(c, BPF_FUNC_map_lookup_elem);
+	when_is(c, BPF_JEQ, R0, 0, none);
+	load(c, BPF_DW, R1, R0, 0);
+	set(c, R2, 1);
+	alu_is(c, BPF_LSH, R2, 61);
+	alu(c, BPF_OR, R1, R2);
+	store(c, BPF_DW, R0, 0, R1);
+	part(c, none, "into the table");
+}
+
 /*
  * A socket listens:
  *	a wildcard			under {guest, port}, for its family; a dual-stack one for both
@@ -2011,6 +2038,7 @@ static void compile_listen(struct code *c)
 	when_is(c, BPF_JSET, R9, MARK_WILD, wild);
 	go(c, unmarked);
 	part(c, moved6, "moved: under the port and address it should have");
+	ask_for_moved(c);
 	load(c, BPF_H, R1, R8, offsetof(struct net_mark, port));
 	store(c, BPF_H, FP, KEY(port), R1);
 	when_is(c, BPF_JSET, R9, MARK_WILD, wild);
@@ -2066,11 +2094,13 @@ static void try_slot(struct code *c, int slot, unsigned l)
  * listener of exactly this address, else of a wildcard; else whatever the kernel finds. But a segment for a guest's
  * loopback is for its own listeners, which are all in the table, or for nobody: a wildcard of the host's, or another
  * guest's, is not what is meant by 127.0.0.1. The same where it comes from one: egress lets it go to its own addresses.
+ * Six questions to the table, and for a guest of one address the kernel would have found the same: not asked there,
+ * unless a listener has moved.
  */
 static void compile_lookup(struct code *c)
 {
 	unsigned v6 = label(c), known = label(c), out = label(c), wild6 = label(c), no_exact = label(c);
-	unsigned has_udp = label(c), none = label(c), drop = label(c);
+	unsigned ask = label(c), none = label(c), drop = label(c);
 
 #define SL(field) offsetof(struct bpf_sk_lookup, field)
 	move(c, R6, R1);
@@ -2090,10 +2120,18 @@ static void compile_lookup(struct code *c)
 	call(c, BPF_FUNC_map_lookup_elem);
 	when_is(c, BPF_JEQ, R0, 0, out);
 	load(c, BPF_DW, R1, R0, 0);
-	when_is(c, BPF_JSLT, R1, 0, has_udp);   /* NET_OWNER_UDP; else every datagram would be looked for in vain */
+	when_is(c, BPF_JSLT, R1, 0, ask);       /* NET_OWNER_UDP; else every datagram would be looked for in vain */
 	load(c, BPF_W, R2, R6, SL(protocol));
 	when_is(c, BPF_JEQ, R2, IPPROTO_UDP, out);
-	part(c, has_udp, "its listener of this very address");
+	move(c, R2, R1);
+	alu_is(c, BPF_LSH, R2, 2);
+	when_is(c, BPF_JSLT, R2, 0, ask);       /* NET_OWNER_TCP; else the kernel finds it, sooner */
+	when_is(c, BPF_JNE, R7, AF_INET, out);
+	load(c, BPF_W, R2, R6, SL(remote_ip4));
+	swap(c, R2, 32);
+	alu_is(c, BPF_RSH, R2, 24);
+	when_is(c, BPF_JNE, R2, 127, out);
+	part(c, ask, "its listener of this very address");
 	store(c, BPF_DW, FP, OWNER_AT, R1);
 	alu_is(c, BPF_LSH, R1, NET_OWNER_FLAGS);
 	alu_is(c, BPF_RSH, R1, NET_OWNER_FLAGS);

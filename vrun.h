@@ -625,6 +625,7 @@ enum net_flag {
 	NET_LOOPBACK_HOST = 256, NET_LOOPBACK6 = 512,
 	NET_PEERS = 1024, NET_ALLOWED_ONLY = 2048,
 	NET_UDP_STEERED = 4096,         /* a broker does the binds of UDP sockets */
+	NET_TCP_STEERED = 8192,         /* the kernel's own table may not have what listens for an address */
 };
 /* What differs between guests: one value a guest in a cgroup storage map. IPv4 addresses are in network order
  * except in lo and broadcast; IPv6 halves are numbers in host order except in addr. */
@@ -660,11 +661,13 @@ struct net_mark { uint32_t kind, ip4; uint32_t ip6[4]; uint16_t port, zero; uint
 struct net_steer { uint64_t guest; uint32_t addr[4]; uint16_t port; uint8_t protocol, slot; uint32_t zero; };
 enum { NET_STEER_V4 = 0, NET_STEER_DUAL = 2, NET_STEER_V6 = 4 };         /* slots, two each */
 struct net_prefix { uint32_t plen; uint8_t ip[16]; };           /* key of the guests map; IPv4 as mapped */
-/* In its value, beside a guest's id: UDP sockets of it may be in the table; the address is its loopback. */
+/* In its value, beside a guest's id: UDP sockets of it may be in the table; the address is its loopback; listeners
+ * for the address may be in the table alone. */
 #define NET_OWNER_UDP (1ULL << 63)
 #define NET_OWNER_LOOPBACK (1ULL << 62)
-enum { NET_OWNER_FLAGS = 2 };           /* how many bits */
-#define NET_OWNER(value) ((value) & ~(NET_OWNER_UDP | NET_OWNER_LOOPBACK))
+#define NET_OWNER_TCP (1ULL << 61)
+enum { NET_OWNER_FLAGS = 3 };           /* how many bits */
+#define NET_OWNER(value) ((value) & ~(NET_OWNER_UDP | NET_OWNER_LOOPBACK | NET_OWNER_TCP))
 enum net_map { NET_MAP_CONFIG, NET_MAP_COUNTERS, NET_MAP_MARKS, NET_MAP_STEER, NET_MAP_GUESTS, NET_MAP_IDS, NET_MAPS };
 enum net_hook {
 	NET_CREATE, NET_BIND4, NET_CONNECT4, NET_SENDMSG4, NET_RECVMSG4, NET_PEERNAME4, NET_SOCKNAME4,
