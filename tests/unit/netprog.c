@@ -342,7 +342,10 @@ static void listens(void)
 	guest(NET_READY | NET_V4 | NET_SEVERAL);
 	mark = (struct net_mark){ .kind = MARK_WILD | MARK_MOVED, .port = 80 };
 	have_mark = true;
+	owner = 99;
 	run(NET_LISTEN, &o, NULL, 0);
+	check(owner == (99 | NET_OWNER_TCP), "listen: a moved one is asked for from then on, with one address, too");
+	owner = 0;
 	check(n_entered == 1 && entered[0].guest == 99 && entered[0].port == 80 && !entered[0].addr[3] &&
 	      entered[0].protocol == IPPROTO_TCP && entered[0].slot == SLOT_V4, "listen: a moved wildcard is entered under its port");
 	n_entered = 0;
