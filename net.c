@@ -873,7 +873,9 @@ static int lookup_link(struct set *s)
 
 	if (map_lookup(s->map_fd[NET_MAP_IDS], &index, &id) == 0 && id)
 		fd = by_id(BPF_LINK_GET_FD_BY_ID, id);
-	if (fd >= 0 && object_info(fd, &info, sizeof(info)) == 0 && info.type == BPF_LINK_TYPE_NETNS)
+	/* of a network that is gone the number is 0 */
+	if (fd >= 0 && object_info(fd, &info, sizeof(info)) == 0 && info.type == BPF_LINK_TYPE_NETNS &&
+	    info.netns.netns_ino == s->netns)
 		return fd;
 	close_fd(&fd);
 	fd = bpf(BPF_LINK_CREATE, &a);
