@@ -67,18 +67,30 @@ busy() {
 	cpu_stat=$(find /sys/fs/cgroup -path "*/vrun*$_xid/cpu.stat" -exec grep -l '^nr_periods' {} + 2>/dev/null | head -n 1)
 	usage=$(cgroup2_dir)/vrun/$_xid/cpu.stat
 }
-cpu_now() { awk '$1 == "usage_usec" { u = $2 } $1 == "nr_periods" { p = $2 } END { print u + 0, p + 0 }' "$usage" "$cpu_stat"; }
+# Sets now. By the shell alone: emulated, awk takes longer than a guest waits for its next period.
+cpu_now() {
+	now='' _periods=0
+	while read -r _key _value; do
+		[ "$_key" != usage_usec ] || now=$_value
+	done <"$usage"
+	while read -r _key _value; do
+		[ "$_key" != nr_periods ] || _periods=$_value
+	done <"$cpu_stat"
+	now="$now $_periods"
+}
 # "CPU-time periods time", all but the periods in microseconds.
 throttled() {
 	_i=0
 	while [ $_i -lt 300 ]; do
-		_a=$(cpu_now)
-		sleep 0.02
-		_t=$(tr -d . </proc/uptime | cut -d ' ' -f 1)0000
-		[ "$_a" != "$(cpu_now)" ] || break
+		cpu_now
+		_a=$now
+		sleep 0.01
+		read -r _t _ </proc/uptime
+		cpu_now
+		[ "$_a" != "$now" ] || break
 		_i=$((_i + 1))
 	done
-	echo "$_a $_t"
+	echo "$_a ${_t%.*}${_t#*.}0000"
 }
 # cpu_share PERIOD SECONDS OPTION...: sets share, in thousandths of a CPU, by periods, and elapsed by the clock.
 cpu_share() {
@@ -98,10 +110,12 @@ cpu_share() {
 cpu_free() {
 	busy
 	# shellcheck disable=SC2046
-	set -- $(tr -d . </proc/uptime) $(cpu_now)
+	cpu_now
+	set -- $(tr -d . </proc/uptime) $now
 	sleep 1
 	# shellcheck disable=SC2046
-	set -- "$1" "$3" $(tr -d . </proc/uptime) $(cpu_now)
+	cpu_now
+	set -- "$1" "$3" $(tr -d . </proc/uptime) $now
 	"$VRUN" -q --kill "busy$$"
 	wait
 	free=$((($5 - $2) / ($3 - $1) / 100))

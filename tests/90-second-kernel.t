@@ -13,12 +13,12 @@ cd "$top" || exit 1
 # The second has the Debian root, for 85-debian.t and 57-systemd.t.
 mkdir -p build/qemu2
 rm -f build/qemu/ready
-tests/qemu run tests/[267]*.t >build/qemu2/first.tap 2>&1 &
+tests/qemu run tests/[26]*.t tests/7[0-4]*.t >build/qemu2/first.tap 2>&1 &
 first=$!
 trap 'kill "$first" 2>/dev/null' EXIT
 debian_root debian python3-minimal procps passwd systemd-sysv || exit 1
 while kill -0 "$first" 2>/dev/null && [ ! -e build/qemu/ready ]; do sleep 1; done
-QEMU_DIR=$top/build/qemu2 tests/qemu run tests/[013458]*.t
+QEMU_DIR=$top/build/qemu2 tests/qemu run tests/[013458]*.t tests/75*.t
 status=$?
 wait "$first" || status=1
 trap - EXIT
