@@ -1771,6 +1771,94 @@ static void own_receiver(struct code *c, bool v6, unsigned pass)
 	go(c, pass);
 }
 
+static void egress4(struct code *c)
+{
+	unsigned own = label(c), allowed = label(c), pass = label(c), foreign = label(c), back = label(c);
+	unsigned known = label(c), over_loopback = label(c), no_datagram = label(c);
+
+	packet(c, 21);                  /* the header, and of ICMP the type */
+	load(c, BPF_W, R9, R4, 12);
+	move(c, R8, R9);
+	swap(c, R8, 32);
+	if_own4(c, own);
+	load(c, BPF_W, R1, R7, CF(loopback));
+	when(c, BPF_JNE, R9, R1, DENIED);
+	check_from_loopback4(c, over_loopback, own);
+	part(c, own, "the source is its own; the destination");
+	load(c, BPF_W, R9, R4, 16);
+	move(c, R8, R9);
+	swap(c, R8, 32);
+	if_foreign_loopback4(c, foreign);
+	here(c, back);
+	load(c, BPF_B, R4, R4, 9);
+	here(c, known);
+	if_flag(c, NET_MULTICAST, allowed);
+	set(c, R1, 0xe0000000);
+	when(c, BPF_JGE, R8, R1, DENIED);
+	part(c, allowed, "it may go there; a raw socket's packets, only to allowed peers");
+	when_is(c, BPF_JNE, R4, IPPROTO_UDP, no_datagram);
+	load(c, BPF_W, R1, R7, CF(loopback));
+	when(c, BPF_JEQ, R9, R1, over_loopback);
+	here(c, no_datagram);
+	unless_raw(c, IPPROTO_ICMP, LABELS, pass);
+	if_own4(c, pass);
+	load(c, BPF_W, R1, R7, CF(loopback));
+	when(c, BPF_JEQ, R9, R1, pass);
+	set(c, R4, 0);
+	check_peer4(c, DENIED);
+	if_flag(c, NET_MULTICAST, pass);
+	if_multicast4(c, DENIED);
+	here(c, pass);
+	count_packet(c, COUNT(tx_bytes), COUNT(tx_packets), 0);
+	here(c, over_loopback);
+	own_receiver(c, false, pass);
+	part(c, foreign, "to a loopback that isn't its own: ping, and TCP's own sockets");
+	to_foreign_loopback4(c, back, known);
+}
+
+static void egress6(struct code *c)
+{
+	unsigned own = label(c), from_loopback = label(c), pass = label(c), allowed = label(c), foreign = label(c);
+	unsigned back = label(c), over_loopback = label(c), no_datagram = label(c);
+
+	packet(c, 41);                  /* the header, and of ICMPv6 the type */
+	packet6(c, 8);
+	if_own6(c, own);
+	if_loopback6(c, from_loopback);
+	go(c, DENIED);
+	part(c, from_loopback, "from the loopback: to an own address or the loopback");
+	packet6(c, 24);
+	if_loopback6(c, own);
+	if_own6(c, own);
+	go(c, DENIED);
+	part(c, own, "the source is its own; the destination");
+	packet6(c, 24);
+	echo6(c);
+	if_foreign_loopback6(c, foreign);
+	here(c, back);
+	if_flag(c, NET_MULTICAST, allowed);
+	if_multicast6(c, DENIED);
+	part(c, allowed, "it may go there; a raw socket's packets, only to allowed peers");
+	when_is(c, BPF_JEQ, R4, IPPROTO_TCP, no_datagram);
+	if_loopback6(c, over_loopback);
+	here(c, no_datagram);
+	unless_raw(c, IPPROTO_ICMPV6, DENIED, pass);
+	if_own6(c, pass);
+	if_loopback6(c, pass);
+	set(c, R4, 0);
+	check_peer6(c, DENIED);
+	here(c, pass);
+	count_packet(c, COUNT(tx_bytes), COUNT(tx_packets), 1);
+	part(c, over_loopback, "over the loopback: no extension headers, which hide what follows");
+	when_is(c, BPF_JEQ, R4, IPPROTO_ICMPV6, no_datagram);
+	when_is(c, BPF_JEQ, R4, IPPROTO_UDPLITE, no_datagram);
+	when_is(c, BPF_JNE, R4, IPPROTO_UDP, DENIED);
+	own_receiver(c, true, pass);
+	part(c, foreign, "ping of ::1");
+	when_is(c, BPF_JNE, R9, 0, DENIED);
+	when_is(c, BPF_JEQ, R4, IPPROTO_ICMPV6, back);
+}
+
 /*
  * Every packet of the guest's sockets: the source is its own, or it goes nowhere (EPERM to the sender). So it does
  * from the loopback to what isn't the guest's, and to loopbacks that aren't, which a raw socket's own header may name.
@@ -1779,92 +1867,15 @@ static void own_receiver(struct code *c, bool v6, unsigned pass)
  */
 static void compile_egress(struct code *c)
 {
-	unsigned v6 = label(c), own4 = label(c), own6 = label(c), dst4 = label(c), dst6 = label(c);
-	unsigned pass4 = label(c), pass6 = label(c), raw6 = label(c), foreign4 = label(c), back4 = label(c);
-	unsigned foreign6 = label(c), back6 = label(c), known4 = label(c), loop4 = label(c), not4 = label(c);
-	unsigned loop6 = label(c), not6 = label(c);
+	unsigned v6 = label(c);
 
 	begin(c, REFUSE);
 	load(c, BPF_W, R1, R6, offsetof(struct __sk_buff, protocol));
 	when_is(c, BPF_JEQ, R1, htons(ETH_P_IPV6), v6);
 	when_is(c, BPF_JNE, R1, htons(ETH_P_IP), DENIED);
-	packet(c, 21);                  /* the header, and of ICMP the type */
-	load(c, BPF_W, R9, R4, 12);
-	move(c, R8, R9);
-	swap(c, R8, 32);
-	if_own4(c, own4);
-	load(c, BPF_W, R1, R7, CF(loopback));
-	when(c, BPF_JNE, R9, R1, DENIED);
-	check_from_loopback4(c, loop4, own4);
-	part(c, own4, "the source is its own; the destination");
-	load(c, BPF_W, R9, R4, 16);
-	move(c, R8, R9);
-	swap(c, R8, 32);
-	if_foreign_loopback4(c, foreign4);
-	here(c, back4);
-	load(c, BPF_B, R4, R4, 9);
-	here(c, known4);
-	if_flag(c, NET_MULTICAST, dst4);
-	set(c, R1, 0xe0000000);
-	when(c, BPF_JGE, R8, R1, DENIED);
-	part(c, dst4, "it may go there; a raw socket's packets, only to allowed peers");
-	when_is(c, BPF_JNE, R4, IPPROTO_UDP, not4);
-	load(c, BPF_W, R1, R7, CF(loopback));
-	when(c, BPF_JEQ, R9, R1, loop4);
-	here(c, not4);
-	unless_raw(c, IPPROTO_ICMP, LABELS, pass4);
-	if_own4(c, pass4);
-	load(c, BPF_W, R1, R7, CF(loopback));
-	when(c, BPF_JEQ, R9, R1, pass4);
-	set(c, R4, 0);
-	check_peer4(c, DENIED);
-	if_flag(c, NET_MULTICAST, pass4);
-	if_multicast4(c, DENIED);
-	here(c, pass4);
-	count_packet(c, COUNT(tx_bytes), COUNT(tx_packets), 0);
-	here(c, loop4);
-	own_receiver(c, false, pass4);
-	part(c, foreign4, "to a loopback that isn't its own: ping, and TCP's own sockets");
-	to_foreign_loopback4(c, back4, known4);
-
+	egress4(c);
 	part(c, v6, "IPv6: the source");
-	packet(c, 41);                  /* the header, and of ICMPv6 the type */
-	packet6(c, 8);
-	if_own6(c, own6);
-	if_loopback6(c, dst6);
-	go(c, DENIED);
-	part(c, dst6, "from the loopback: to an own address or the loopback");
-	packet6(c, 24);
-	if_loopback6(c, own6);
-	if_own6(c, own6);
-	go(c, DENIED);
-	part(c, own6, "the source is its own; the destination");
-	packet6(c, 24);
-	echo6(c);
-	if_foreign_loopback6(c, foreign6);
-	here(c, back6);
-	if_flag(c, NET_MULTICAST, raw6);
-	if_multicast6(c, DENIED);
-	part(c, raw6, "it may go there; a raw socket's packets, only to allowed peers");
-	when_is(c, BPF_JEQ, R4, IPPROTO_TCP, not6);
-	if_loopback6(c, loop6);
-	here(c, not6);
-	unless_raw(c, IPPROTO_ICMPV6, DENIED, pass6);
-	if_own6(c, pass6);
-	if_loopback6(c, pass6);
-	set(c, R4, 0);
-	check_peer6(c, DENIED);
-	here(c, pass6);
-	count_packet(c, COUNT(tx_bytes), COUNT(tx_packets), 1);
-	part(c, loop6, "over the loopback: no extension headers, which hide what follows");
-	when_is(c, BPF_JEQ, R4, IPPROTO_ICMPV6, not6);
-	when_is(c, BPF_JEQ, R4, IPPROTO_UDPLITE, not6);
-	when_is(c, BPF_JNE, R4, IPPROTO_UDP, DENIED);
-	own_receiver(c, true, pass6);
-	part(c, foreign6, "ping of ::1");
-	when_is(c, BPF_JNE, R9, 0, DENIED);
-	when_is(c, BPF_JEQ, R4, IPPROTO_ICMPV6, back6);
-
+	egress6(c);
 	part(c, DENIED, "dropped, and counted: EPERM for the sender");
 	count(c, COUNT(dropped));
 	leave(c, REFUSE);
