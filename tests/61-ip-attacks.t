@@ -193,12 +193,13 @@ for where in 10.1.2.4 10.1.2.3; do
 	*) like "and what is for its own" "$(cat "$tmp/auto")" ' 10.1.2.5:7700 $' ;;
 	esac
 done
-guest --userns no --ip 10.1.2.3 -- net tcp4 set reuseport bind 0.0.0.0:7001 listen until /asked >"$tmp/thief" 2>&1 &
-wait_for 10 sh -c "ss -Hltn 'sport = :7001' | grep -q 10.1.2.3"
+guest --userns no --ip 10.1.2.3 -- net tcp4 set reuseport bind 0.0.0.0:7001 listen name touch /listens until /asked >"$tmp/thief" 2>&1 &
+wait_for 10 test -e "$R/listens"
 is "SO_REUSEPORT with the same user id steals nothing of the host's" "$(for _ in 1 2 3 4 5 6; do ask tcp 10.1.2.4:7001; done |
 	cut -d' ' -f1 | sort -u)" HOST
 : >"$R/asked"
 wait $!
+is "(a guest did listen on that port)" "$(cat "$tmp/thief")" "ok ok ok ok 10.1.2.3:7001 "
 
 # --- sockets from outside ----------------------------------------------------
 
@@ -267,7 +268,7 @@ serve_guest "$tmp/r1" 100 R1 --name r1 --userns no --ip 10.1.2.4 -- reuse4:10.1.
 for a in 10.1.2.5:7102 0.0.0.0:7102; do
 	rm -f "$R/asked"
 	guest --userns no --ip 10.1.2.5 -- net tcp4 set reuseport bind $a listen until /asked >"$tmp/thief" 2>&1 &
-	wait_for 10 sh -c "ss -Hltn 'sport = :7102' | grep -q 10.1.2.5"
+	ok "(a guest listens on the port of another's server, $a)" wait_for 10 sh -c "ss -Hltn 'sport = :7102' | grep -q 10.1.2.5"
 	is "SO_REUSEPORT by the same user id steals nothing of another guest's ($a)" "$(for _ in 1 2 3 4 5 6; do ask tcp 10.1.2.4:7102; done |
 		cut -d' ' -f1 | sort -u)" R1
 	: >"$R/asked"
