@@ -137,12 +137,16 @@ wait "$reading"
 is "20 readers for $long s: nothing torn, nothing stale" "$status $(grep -v '^[0-9]* reads' "$tmp/whole")" "$status whole"
 
 readers() { for _p in /proc/[0-9]*; do [ "$(cat "$_p/comm" 2>/dev/null)" = reader75 ] && echo "${_p#/proc/}"; done; }
-no_readers() {
+left() {
 	for _p in $readers; do
 		_s=$(awk '/^State:/ { print $2 }' "/proc/$_p/status" 2>/dev/null)
-		[ -z "$_s" ] || [ "$_s" = Z ] || return 1
-	done
+		[ -z "$_s" ] || [ "$_s" = Z ] || echo "$_p"
+	done | wc -l
 }
+# A request that the supervisor has read can't be taken back (fs/fuse/dev.c: request_wait_answer()), and who looks up the
+# same name waits for that one's answer, unkillable too (d_alloc_parallel()): vrun(8), --virt.
+most_are_gone() { [ "$(left)" -le 5 ]; }
+no_readers() { [ "$(left)" = 0 ]; }
 gone() { ! is_there $name; }
 i=0 stuck=0
 while [ $i -lt $stops ]; do
@@ -156,14 +160,14 @@ while [ $i -lt $stops ]; do
 	readers=$(readers)
 	# shellcheck disable=SC2086
 	kill -KILL $readers
-	wait_for 30 no_readers || stuck=$((stuck + 1))
+	wait_for 30 most_are_gone || stuck=$((stuck + 1))
 	kill -KILL "$supervisor"
 	wait "$guest" 2>/dev/null
 	wait_for 30 no_readers || stuck=$((stuck + 100))
 	wait_for 30 gone || stuck=$((stuck + 10000))
 done
-is "20 readers of a stopped supervisor, $stops times: all can be killed, and the guest ends with it" "$stuck" 0
-i=0
+is "20 readers of a stopped supervisor, $stops times: they can be killed, but for what it was answering, and the guest ends with it" "$stuck" 0
+i=0 stuck=0
 while [ $i -lt $stops ]; do
 	i=$((i + 1))
 	rm -f "$tmp/pid" "$tmp/up"
