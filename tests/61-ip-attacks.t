@@ -100,6 +100,7 @@ try "IP_UNICAST_IF of lo" "ok ok ok 127.0.0.1:7002" "ok ok ok none" udp4 set uni
 try "SO_PRIORITY, then bind" "ok ok ok" "ok ok $N" tcp4 set priority bind 10.1.2.4:0
 try "UDP_ENCAP, then bind" "ok ok ok" "ok ok $N" udp4 set encap bind 10.1.2.4:4500
 try "a source route, then bind" "ok ok ok" "ok EPERM $N" udp4 set srr 10.1.2.4 bind 10.1.2.4:0
+try "a routing header, by way of a host that no rule has seen" "ok ok ok" "ok ok EPERM" udp6 set rthdr '[2001:db8::4]' send '[2001:db8::3]:9'
 case $("$net" tcp4 port-range 7300 7301) in
 "ok ok ") try "IP_LOCAL_PORT_RANGE, then bind" "ok ok ok" "ok ok $N" tcp4 port-range 7300 7301 bind 10.1.2.4:0 ;;
 *) skip "no IP_LOCAL_PORT_RANGE in this kernel (6.3)" ;;

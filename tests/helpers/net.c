@@ -13,7 +13,8 @@
  *   ask A:P                what a server there says; "tcp" or "udp" before it
  *   serve TAG SECONDS SPEC...   SPEC: tcp4:A:P ...; answers "TAG SPEC local peer"; prints "SPEC ok|ERRNO name"
  *   uring-bind A:P         by io_uring
- *   set unicast-if|bindtodevice DEV, priority, encap, srr A (source route), hdrincl6      header6 SRC DST  icmp6 TYPE DST
+ *   set unicast-if|bindtodevice DEV, priority, encap, srr A, rthdr A (source routes), hdrincl6     header6 SRC DST
+ *   icmp6 TYPE DST
  *   family N TYPE          a socket of that family
  *   port-range LO HI  bindx A  connectx A:P (SCTP)  newroute A  device-address DEV A (by ioctl)  own-net (unshare, lo up)
  *   rate MS                connections by 127.0.0.1 a second of CPU time
@@ -257,6 +258,7 @@ static int set(const char *what, const char *arg)
 	};
 	int yes = strcmp(what, "encap") ? 1 : 2 /* UDP_ENCAP_ESPINUDP */, family = AF_INET;
 	unsigned char route[] = { 131 /* loose */, 7, 4, 0, 0, 0, 0, 0 };
+	unsigned char segments[40] = { 0, 4 /* of 8 bytes */, 4 /* RFC 8754 */, 1 /* left */, 1 /* of 0 and 1 */ };
 	uint32_t index = htonl(if_nametoindex(arg));
 
 	if (!strcmp(what, "device") || !strcmp(what, "bindtodevice"))
@@ -267,6 +269,11 @@ static int set(const char *what, const char *arg)
 		parse(arg);
 		memcpy(route + 3, &sa.v4.sin_addr, 4);
 		return result(setsockopt(fd, IPPROTO_IP, IP_OPTIONS, route, 8)), 1;
+	}
+	if (!strcmp(what, "rthdr")) {
+		parse(arg);
+		memcpy(segments + 24, &sa.v6.sin6_addr, 16);
+		return result(setsockopt(fd, IPPROTO_IPV6, IPV6_RTHDR, segments, sizeof(segments))), 1;
 	}
 	if (!strcmp(what, "addrform"))
 		return result(setsockopt(fd, IPPROTO_IPV6, 1, &family, sizeof(family))), 0;
