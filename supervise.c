@@ -347,7 +347,18 @@ static void spawn_broker(struct supervisor *s)
 	s->broker_retry_ms = now + BROKER_RETRY_MS;
 }
 
-/* --helper: Linux-VServer's vshelper. CMD EVENT NAME, no shell between; its 0-2 are ours. */
+/* What COMMAND is to read or has written is not its helper's, not even before COMMAND runs: its input is empty, and what
+ * it prints goes to standard error, as our own notes do. */
+static void helper_stdio(void)
+{
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0)
+		close(STDIN_FILENO);
+	dup2(STDERR_FILENO, STDOUT_FILENO);
+}
+
+/* --helper: Linux-VServer's vshelper. CMD EVENT NAME, no shell between. */
 int supervise_helper(struct supervisor *s, const char *event, bool wait)
 {
 	char name[80], xid[32], pid_text[32], cgroup[560], *path = (char *)"PATH=/usr/sbin:/usr/bin:/sbin:/bin";
@@ -367,6 +378,7 @@ int supervise_helper(struct supervisor *s, const char *event, bool wait)
 		return -1;
 	if (pid == 0) {
 		sigprocmask(SIG_SETMASK, &s->caller_mask, NULL);
+		helper_stdio();
 		execve(s->helper, argv, envp);
 		_exit(errno == ENOENT ? EXIT_NOTFOUND : EXIT_NOEXEC);
 	}

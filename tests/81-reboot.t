@@ -46,6 +46,17 @@ run "$VRUN" --helper "$tmp/helper" --root "$R" -- touch /root/ran
 is "a helper that refuses the startup aborts the start" "$status" 125
 not_ok "and the command did not run" test -e "$R/root/ran"
 is "the host did not reboot" "$(cat /proc/sys/kernel/random/boot_id)" "$boot_id"
+rm -f "$tmp/refuse"
+cat >"$tmp/helper" <<H
+#!/bin/sh
+cat >>$tmp/read
+echo "heard of \$1"
+H
+echo input >"$tmp/input"
+"$VRUN" --helper "$tmp/helper" --root "$R" -- cat <"$tmp/input" >"$tmp/out" 2>"$tmp/err"
+is "a helper takes nothing of the command's input, and adds nothing to its output" \
+	"$(cat "$tmp/out" "$tmp/read")" input
+is "what it prints goes to standard error" "$(tr '\n' ' ' <"$tmp/err")" "heard of startup heard of shutdown "
 exits "--helper must be an absolute path" 125 "$VRUN" --helper x --root "$R" -- true
 # Not by trying: the machine that tests this would be the one to reboot.
 run "$VRUN" --userns no --share pid --root "$R" -- sh -c 'grep CapBnd /proc/self/status | cut -f 2'
