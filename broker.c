@@ -35,6 +35,7 @@
 #include <netinet/in.h>
 #include <linux/kcmp.h>
 #include <linux/netlink.h>
+#include <linux/nsfs.h>
 #include <linux/seccomp.h>
 #include <unistd.h>
 #include "compat.h"
@@ -136,6 +137,27 @@ static int read_caller(const struct request *q, struct caller *c)
 	return still_waits(q) ? 0 : ESRCH;
 }
 
+/*
+ * Those that are the caller's over what is the guest's. With --ccap userns anybody may be in a user namespace below the
+ * guest's, where he has all of them: over that alone. The guest's is a child of the host's; with --userns no, that itself.
+ */
+static uint64_t capabilities(const struct request *q, const struct caller *c)
+{
+	_cleanup_fd_ int fd = -1, parent_fd = -1;
+	struct stat own, st;
+	char path[32];
+
+	if (!c->effective)
+		return 0;
+	snprintf(path, sizeof(path), "%u/ns/user", q->notif->pid);
+	fd = openat(host_proc_fd(), path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && q->broker->id_base)
+		parent_fd = ioctl(fd, NS_GET_PARENT);
+	if (fstat(q->broker->id_base ? parent_fd : fd, &st) < 0 || fstatat(host_proc_fd(), "self/ns/user", &own, 0) < 0)
+		return 0;
+	return st.st_ino == own.st_ino && still_waits(q) ? c->effective : 0;
+}
+
 /* ---- what it does in the caller's place ---- */
 
 static void set_effective(uint64_t effective)
@@ -155,11 +177,13 @@ static void set_effective(uint64_t effective)
  * The caller's ids become the effective ones: they own what is made, and are what its other side is told. In a
  * user namespace the caller's capabilities count for nothing here, since the network belongs to the host's.
  */
-static void become(const struct broker *b, const struct caller *c)
+static void become(const struct request *q, const struct caller *c)
 {
+	uint64_t effective = q->broker->id_base ? 0 : capabilities(q, c);       /* as root */
+
 	if (setresgid(-1, c->egid, -1) < 0 || setresuid(-1, c->euid, -1) < 0)
 		die_sys("broker: become the caller");
-	set_effective(b->id_base ? 0 : c->effective);
+	set_effective(effective);
 }
 
 /* A change of ids disarms the parent-death signal and may make us dumpable (commit_creds); both are put right. */
@@ -473,7 +497,7 @@ static bool may_raw_icmp(const struct request *q, const struct caller *c, const 
 {
 	return (q->broker->ccap & CCAP_RAW_ICMP) && is_icmp(word) &&
 		(word[1] & ~(uint32_t)(SOCK_CLOEXEC | SOCK_NONBLOCK)) == SOCK_RAW &&
-		(c->euid == q->broker->id_base || (c->effective & BIT(CAP_NET_RAW)));
+		(c->euid == q->broker->id_base || (capabilities(q, c) & BIT(CAP_NET_RAW)));
 }
 
 /* TCP and UDP, which no capability is asked for (inet_create): with the caller's ids on the inode, which fsuid and fsgid
@@ -527,7 +551,7 @@ static bool is_sock_diag(const struct broker *b, const uint32_t word[4])
 /* word: family, type, protocol, and for a pair where its numbers go. */
 static int make_socket(struct request *q, const uint32_t word[4], bool pair)
 {
-	bool cloexec = word[1] & SOCK_CLOEXEC, elsewhere;
+	bool cloexec = word[1] & SOCK_CLOEXEC, elsewhere, raw_icmp;
 	int fd[2] = { -1, -1 }, protocol, err;
 	struct caller c;
 
@@ -540,10 +564,11 @@ static int make_socket(struct request *q, const uint32_t word[4], bool pair)
 	elsewhere = q->broker->net_view && (pair || !is_host_stack(word));
 	if (q->broker->net_gone && !elsewhere)
 		return ENETDOWN;
+	raw_icmp = !pair && may_raw_icmp(q, &c, word);
 	if (elsewhere)
 		enter_net(q->broker->net_fd);
-	become(q->broker, &c);
-	if (!pair && may_raw_icmp(q, &c, word))
+	become(q, &c);
+	if (raw_icmp)
 		set_effective(BIT(CAP_NET_RAW));
 	if (pair)
 		err = socketpair((int)word[0], (int)(word[1] | SOCK_CLOEXEC), protocol, fd) < 0 ? errno : 0;
@@ -637,7 +662,7 @@ static int on_bind(struct request *q)
 	err = read_caller(q, &c);
 	if (err)
 		return err;
-	become(q->broker, &c);
+	become(q, &c);
 	err = bind(fd, &sa.any, (socklen_t)len) < 0 ? errno : 0;
 	become_root(supervisor_pid);
 	if (!err && !sa.v4.sin_port && getsockname(fd, &name.any, &name_len) == 0)

@@ -84,6 +84,12 @@ if [ "$(uname -m)" = x86_64 ] && [ "$(guest -- broker pair 2>/dev/null)" = "k 0"
 	done
 	is "with the capability a packet socket opens" "$(guest --userns no --cap-add NET_RAW -- broker socket 17 3)" "0 17 3 0"
 	is "but not for a user who hasn't it" "$(guest --userns no -u user -- broker socket 17 3)" 1
+	if guest --userns no --ccap userns -- true 2>/dev/null; then
+		is "nor for one who has it over a user namespace of his own" \
+			"$(guest --userns no --ccap userns -u user -- unshare -U -r broker socket 17 3)" 1
+	else
+		skip "--ccap userns with --userns no: there are v1 hierarchies here"
+	fi
 else
 	skip "no 32-bit ABI here"
 fi

@@ -58,6 +58,14 @@ try "IP_PKTINFO on a connected socket" "ok ok ok" "ok ok EPERM" udp4 connect 10.
 try "IPV6_PKTINFO" "ok ok" "ok EPERM" udp6 from '[2001:db8::4]' '[2001:db8::3]:9'
 try "MPTCP" "ok" EPROTONOSUPPORT mptcp4
 try "packet sockets" "ok" EPERM packet
+# In a user namespace below the guest's everybody has all capabilities; over the host's stack none.
+below="--ccap userns,raw_icmp --ip 10.1.2.3"
+# shellcheck disable=SC2086
+{
+says "(guest root has raw sockets for ICMP)" ok $below -- net raw4 1
+says "a user hasn't" EPERM $below -u user -- net raw4 1
+says "nor has he in a user namespace of his own" EPERM $below -u user -- unshare -U -r net raw4 1
+}
 try "raw TCP" "ok" EPERM raw4 6
 try "IPPROTO_RAW" "ok" EPERM raw4 255
 try "raw ICMP with IP_HDRINCL and a foreign source" "ok ok ok" "ok ok EPERM" raw4 1 set hdrincl header 10.1.2.4 10.1.2.5

@@ -18,6 +18,8 @@
 #define prctl fake_prctl
 #define getppid fake_getppid
 #define syscall fake_syscall
+#define openat fake_openat
+#define fstatat fake_fstatat
 #include "../../broker.c"
 #include <stdarg.h>
 
@@ -41,6 +43,7 @@ static struct {
 	long limited_pid, limited_resource;
 	uint64_t limit[2];
 	struct seccomp_notif_resp reply;
+	bool below;                     /* the caller is in a user namespace below the guest's */
 } world;
 enum { MEMORY = 0x10000 };
 
@@ -117,6 +120,20 @@ static int set_name(const char *name, size_t len)
 }
 
 int fake_proc_fd(void) { return -1; }
+
+/* The user namespaces: the caller's by openat, our own by fstatat. */
+int fake_openat(int dir_fd, const char *path, int flags, ...)
+{
+	(void)dir_fd, (void)path;
+	return open("/", flags | O_DIRECTORY);
+}
+
+int fake_fstatat(int dir_fd, const char *path, struct stat *st, int flags)
+{
+	(void)dir_fd, (void)path, (void)flags;
+	return stat(world.below ? "/proc" : "/", st);
+}
+
 int fake_sethostname(const char *name, size_t len) { return set_name(name, len); }
 int fake_setdomainname(const char *name, size_t len) { return set_name(name, len); }
 int fake_setresuid(uid_t r, uid_t e, uid_t s) { (void)r, (void)s; world.euid = e; return 0; }
@@ -293,8 +310,17 @@ static int sockets(const char *status, uint32_t which, uint32_t family, uint32_t
 	return call(AUDIT_ARCH_I386, 102, which, MEMORY);
 }
 
+static uint32_t permitted(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = { 0 };
+
+	return capget(&head, data) < 0 ? 0 : data[0].permitted;
+}
+
 static void socketcalls(void)
 {
+	static const char caps[] = STATUS("0", "0000000000002000");
 	int32_t pair[2];
 
 	sockets(user_status, 1, AF_INET, SOCK_STREAM);
@@ -302,8 +328,12 @@ static void socketcalls(void)
 	check(world.euid_at_socket == 656360 && world.euid == 0, "with the caller's user, for that moment");
 	check(sockets(root_status, 1, AF_INET, SOCK_RAW) != 0 && world.effective_at_socket == 0, "in a user namespace with no capability");
 	guest.id_base = 0;
-	sockets(STATUS("0", "0000000000002000"), 1, AF_INET, SOCK_RAW);
-	check((world.effective_at_socket & ~0x2000u) == 0, "elsewhere with the caller's and no other");
+	sockets(caps, 1, AF_INET, SOCK_RAW);
+	check(world.effective_at_socket == (permitted() & 0x2000), "elsewhere with the caller's and no other");
+	words(AF_INET, SOCK_RAW, 0, 0);
+	world.below = true;
+	call(AUDIT_ARCH_I386, 102, 1, MEMORY);
+	check(world.sockets == 2 && world.effective_at_socket == 0, "but not with those over a user namespace of his own");
 	guest.id_base = 655360;
 	for (uint32_t f = 0; f < 64; f++) {
 		int err = sockets(user_status, 1, f, SOCK_STREAM), both = sockets(user_status, 8, f, SOCK_STREAM);
