@@ -655,11 +655,12 @@ static void set_addresses(struct plan *p)
  * --set once more completes it. */
 static int verb_set(struct plan *p)
 {
+	bool of_network = p->net.given || p->net.n_peer || p->net.deny_none || p->net.later;
 	struct cgroup *cg = &setting.cg;
 
 	must_find(p, cg);
 	limits_check(p);
-	if (p->net.given || p->net.n_peer)
+	if (of_network)
 		net_check(p);
 	setting.lock_fd = cgroup_lock_set(cg);
 	if (setting.lock_fd < 0)
@@ -668,7 +669,7 @@ static int verb_set(struct plan *p)
 	util_undo = undo_set;
 	cgroup_require(p, cg);
 	limits_set(p, cg);
-	if (p->net.given || p->net.n_peer)
+	if (of_network)
 		set_addresses(p);
 	util_undo = NULL;
 	cgroup_changing(cg, false);

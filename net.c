@@ -264,7 +264,14 @@ static const char *add_peer(struct net *n, const char *arg, bool deny)
 }
 
 const char *net_parse_connect_allow(struct net *n, const char *arg) { return add_peer(n, arg, false); }
-const char *net_parse_connect_deny(struct net *n, const char *arg) { return add_peer(n, arg, true); }
+
+const char *net_parse_connect_deny(struct net *n, const char *arg)
+{
+	if (strcmp(arg, "none") != 0)
+		return add_peer(n, arg, true);
+	n->deny_none = true;
+	return NULL;
+}
 
 /* ---- as the caller: is it there? ---- */
 
@@ -1565,11 +1572,11 @@ void net_sweep(const struct cgroup *cg)
 	close_set(&s);
 }
 
-/* What --set can't change stays: rights, loopback. A list that is kept keeps its flags. */
+/* What --set can't change stays: rights, loopback. A list that is kept keeps its flags; for those of peers see below. */
 static void keep_flags(struct net_config *new, const struct net_config *old, const struct plan *p)
 {
-	const uint32_t lists = NET_V4 | NET_V6 | NET_SEVERAL | NET_LATER, peers = NET_PEERS | NET_ALLOWED_ONLY;
-	uint32_t taken = (p->net.given ? lists : 0) | (p->net.n_peer ? peers : 0);
+	const uint32_t lists = NET_V4 | NET_V6 | NET_SEVERAL | NET_LATER;
+	uint32_t taken = p->net.given ? lists : 0;
 
 	new->flags = (old->flags & ~taken) | (new->flags & taken);
 	new->loopback = old->loopback;
@@ -1580,6 +1587,44 @@ static void keep_flags(struct net_config *new, const struct net_config *old, con
 	} else if (new->flags & NET_V6) {
 		new->flags |= NET_LOOPBACK6;
 	}
+}
+
+static void add_peers(struct net_config *c, const struct net_config *from, bool deny)
+{
+	for (size_t i = 0; i < from->n_peer4; i++) {
+		if (from->peer4[i].deny != deny)
+			continue;
+		if (c->n_peer4 == NET_PEER4_MAX)
+			die("--set: more than %d IPv4 peers, with those of the list that stays", NET_PEER4_MAX);
+		c->peer4[c->n_peer4++] = from->peer4[i];
+	}
+	for (size_t i = 0; i < from->n_peer6; i++) {
+		if (from->peer6[i].deny != deny)
+			continue;
+		if (c->n_peer6 == NET_PEER6_MAX)
+			die("--set: more than %d IPv6 peers, with those of the list that stays", NET_PEER6_MAX);
+		c->peer6[c->n_peer6++] = from->peer6[i];
+	}
+}
+
+/* --connect-allow and --connect-deny are a list each, and the one that isn't given stays: who denies one network more
+ * must not lift what is denied already. Those that deny come first (netprog.c). */
+static void keep_peers(struct net_config *new, const struct net_config *old, const struct net *n)
+{
+	bool allow_given = false, deny_given = n->deny_none;
+	struct net_config both = *new;
+	size_t denied;
+
+	for (size_t i = 0; i < n->n_peer; i++)
+		*(n->peer[i].deny ? &deny_given : &allow_given) = true;
+	both.n_peer4 = both.n_peer6 = 0;
+	add_peers(&both, deny_given ? new : old, true);
+	denied = both.n_peer4 + both.n_peer6;
+	add_peers(&both, allow_given ? new : old, false);
+	both.flags &= ~(uint32_t)(NET_PEERS | NET_ALLOWED_ONLY);
+	both.flags |= both.n_peer4 + both.n_peer6 ? NET_PEERS : 0;
+	both.flags |= both.n_peer4 + both.n_peer6 > denied ? NET_ALLOWED_ONLY : 0;
+	*new = both;
 }
 
 /* What a lookup in a map with values a CPU returns. "0-3", or "0,2-3": the last number counts. */
@@ -1625,7 +1670,7 @@ void net_update_undo(void)
 	unlock_addresses();
 }
 
-/* The list that was given replaces the one that is; the other stays. One write: no packet sees half of it. Devices lose
+/* A list that was given replaces the one that is; the others stay. One write: no packet sees half of it. Devices lose
  * their addresses before that, get them after: whenever we are killed, the configuration names all that are there. */
 void net_update(const struct plan *p, const struct cgroup *cg)
 {
@@ -1647,13 +1692,8 @@ void net_update(const struct plan *p, const struct cgroup *cg)
 		new->n_v4 = old->n_v4;
 		new->n_v6 = old->n_v6;
 	}
-	if (!p->net.n_peer) {
-		memcpy(new->peer4, old->peer4, sizeof(old->peer4));
-		memcpy(new->peer6, old->peer6, sizeof(old->peer6));
-		new->n_peer4 = old->n_peer4;
-		new->n_peer6 = old->n_peer6;
-	}
 	keep_flags(new, old, p);
+	keep_peers(new, old, &p->net);
 	/* Listeners may have moved, which the map told that is written anew. */
 	new->flags |= NET_TCP_STEERED;
 	old->flags |= NET_TCP_STEERED;

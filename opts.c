@@ -472,7 +472,7 @@ static const struct option table[] = {
 	NETWORK, opts_net_parse_loopback, TO(net), ONCE, RUN },
 { "connect-allow", 0, "NET[:PORT]", "peers it may reach; the rest is denied",
 	NETWORK, opts_net_parse_connect_allow, TO(net), MANY, RUN_SET },
-{ "connect-deny", 0, "NET[:PORT]", "peers it may not reach",
+{ "connect-deny", 0, "NET[:PORT]|none", "peers it may not reach",
 	NETWORK, opts_net_parse_connect_deny, TO(net), MANY, RUN_SET },
 
 { "rlimit", 0, "NAME=SOFT[:HARD]", "a resource limit of each process",

@@ -116,6 +116,7 @@ struct net {                            /* net.c */
 	enum { LOOPBACK_AUTO, LOOPBACK_ADDR, LOOPBACK_HOST } loopback;
 	uint32_t loopback_addr;         /* network order, for LOOPBACK_ADDR */
 	struct peer *peer; size_t n_peer;
+	bool deny_none;                 /* --connect-deny none: for --set, an empty list is one, too */
 };
 
 struct rlimit_set { int resource; uint64_t soft, hard; };      /* UINT64_MAX: infinity */

@@ -274,6 +274,24 @@ ok "a guest's wildcard listener" "$VRUN" --set wild --ip 10.1.2.3 --ip 10.7.0.2
 is "serves an address that it was given since" "$(ask tcp 10.7.0.2:7012 | cut -d' ' -f1)" W
 isnt "and no more the one that was taken" "$(ask tcp 10.7.0.1:7012 | cut -d' ' -f1)" W
 exits "--set --ip none is an error" 125 "$VRUN" --set wild --ip none
+exits "--set --ip-later without addresses is one" 125 "$VRUN" --set wild --ip-later
+guest --name peers --ip 10.1.2.3 --connect-allow 10.1.2.4:7000 --connect-allow 10.1.2.5 -- sleep 100 &
+peers=$!
+wait_for 10 sh -c "'$VRUN' -q --list | grep -qx peers"
+reached() { "$VRUN" --enter peers -- net tcp4 connect 10.1.2.4:7000 tcp4 connect 10.1.2.5:7001 tcp4 connect 10.1.2.4:7001; }
+is "a guest that may reach two peers" "$(reached)" "ok ok ok ECONNREFUSED ok EPERM "
+ok "--set --connect-deny of one of them" "$VRUN" --set peers --connect-deny 10.1.2.5
+is "leaves the list of those it may reach, and all others denied" "$(reached)" "ok ok ok EPERM ok EPERM "
+ok "--set --connect-allow" "$VRUN" --set peers --connect-allow 10.1.2.0/24
+is "replaces that list, and leaves the one of those denied" "$(reached)" "ok ok ok EPERM ok ECONNREFUSED "
+ok "--set --connect-deny none" "$VRUN" --set peers --connect-deny none
+is "empties it" "$(reached)" "ok ok ok ECONNREFUSED ok ECONNREFUSED "
+exits "more peers than fit, with those that stay, are an error" 125 "$VRUN" --set peers --connect-deny 10.2.0.1 \
+	--connect-deny 10.2.0.2 --connect-deny 10.2.0.3 --connect-deny 10.2.0.4 --connect-deny 10.2.0.5 \
+	--connect-deny 10.2.0.6 --connect-deny 10.2.0.7 --connect-deny 10.2.0.8
+is "and change nothing" "$(reached)" "ok ok ok ECONNREFUSED ok ECONNREFUSED "
+"$VRUN" --kill peers
+wait $peers 2>/dev/null
 wait $moving
 is "a socket on a removed address can't send; bind obeys the new list" "$(cat "$tmp/moving")" \
 	"ok ok ok ok ok ok EPERM ok $refusal ok ok "
