@@ -303,6 +303,16 @@ static bool host_has(int family, const uint8_t *ip)
 	die_sys("--ip %s: bind", text_of(family, ip));
 }
 
+/* One of the host's networks: bind(2) takes it as an address, connect(2) only with SO_BROADCAST. */
+static bool is_broadcast(int family, const uint8_t *ip)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(9) };
+	_cleanup_fd_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	memcpy(&a.sin_addr, ip, 4);
+	return family == AF_INET && fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0 && errno == EACCES;
+}
+
 static void check_addresses(const struct net *n)
 {
 	for (size_t i = 0; i < n->n_addr; i++) {
@@ -318,6 +328,9 @@ static void check_addresses(const struct net *n)
 		if (memcmp(a->ip, a->ip_to, 16) != 0 && !host_has(a->family, a->ip_to))
 			die("--ip: the range ends at %s, and the host has no such address (--ip-later waits for it)",
 			    text_of(a->family, a->ip_to));
+		if (is_broadcast(a->family, a->ip) || is_broadcast(a->family, a->ip_to))
+			die("--ip %s: a broadcast address is no guest's own",
+			    text_of(a->family, is_broadcast(a->family, a->ip) ? a->ip : a->ip_to));
 	}
 }
 

@@ -15,6 +15,7 @@ bad() {
 	like "$1: the error says why" "$err" "$3"
 }
 bad "an address that the host doesn't have" "--ip 10.1.9.9" "^vrun: --ip 10.1.9.9: the host has no such address"
+bad "a broadcast address" "--ip 10.1.2.255" "^vrun: --ip 10.1.2.255: a broadcast address"
 bad "a device that isn't there" "--ip 10.1.9.9@nosuch" "nosuch.*No such device"
 bad "a name" "--ip localhost" "not a numeric address"
 bad "the loopback" "--ip 127.0.0.1" "see --loopback"
