@@ -6,8 +6,9 @@
  * test of the manual all read it; nothing about an option is written down elsewhere
  * but in the concern that does its work.
  *
- * opts_parse walks argv twice. The first walk changes nothing in the plan: it learns
- * which options are there, and whether one of them is --args-file. Then that file is
+ * opts_parse walks argv twice. The first walk changes nothing in the plan but where
+ * errors are told (--status-fd): it learns which options are there, and whether one
+ * of them is --args-file. Then that file is
  * read into the plan, and last the second walk fills in the command line. So a list
  * is the file's entries first and the command line's after them, and where a scalar
  * stands in both, the file's goes into a plan that is thrown away: it is checked like
@@ -616,6 +617,7 @@ struct walk {
 	char where[320];                /* "FILE:LINE: ", or "" for the command line */
 	uint64_t seen[2];               /* rows met in this source */
 	const char *args_file;
+	int *status_fd;                 /* of the first pass: known as soon as it is met, for errors to go there */
 };
 
 /* The value of one option, NULL if it takes none, into the plan. */
@@ -655,6 +657,8 @@ static void take(struct walk *w, const struct option *o, const char *arg)
 			die_usage("%s--args-file: not inside such a file", w->where);
 		w->args_file = arg;
 	}
+	if (w->status_fd && !strcmp(o->name, "status-fd"))
+		opts_parse_status_fd(w->status_fd, arg);        /* what is wrong with it the second pass says */
 	if (!w->plan)
 		return;
 	/* Command line first: p->given holds its options while the file is read. */
@@ -849,7 +853,7 @@ void opts_init(struct plan *p)
 
 void opts_parse(struct plan *p, int argc, char **argv)
 {
-	struct walk learn = { 0 }, file = { .plan = p }, command_line = { .plan = p };
+	struct walk learn = { .status_fd = &p->control.status_fd }, file = { .plan = p }, command_line = { .plan = p };
 	char *text;
 	int first;
 

@@ -1059,6 +1059,17 @@ static _Noreturn void run_guest(struct plan *p, char **argv)
 	guest_enter(p, cwd, argv);
 }
 
+/* A wrong command line is a failure of ours, too; p is where opts_parse notes --status-fd. */
+static const struct plan *parsing;
+
+static void tell_usage(const char *text)
+{
+	begin_supervisor(&sup);
+	sup.status_fd = parsing->control.status_fd;
+	supervise_tells(&sup);
+	util_failed(text);
+}
+
 static void role(int argc, char **argv)
 {
 	uint64_t fd = 0;
@@ -1086,6 +1097,8 @@ int main(int argc, char **argv)
 	role(argc, argv);
 	cgroup_dead = net_sweep;
 	opts_init(&plan);
+	parsing = &plan;
+	util_failed = tell_usage;
 	opts_parse(&plan, argc, argv);
 	util_quiet = plan.control.quiet;
 	switch (plan.verb) {

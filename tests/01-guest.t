@@ -60,6 +60,12 @@ like "--status-fd: a start that fails is an error line, no exec" "$out" '^\{"eve
 "$VRUN" --status-fd 9 --root /nonexistent -- true 9>"$tmp/status" 2>/dev/null
 like "--status-fd: an option that can't be done is one too" "$(cat "$tmp/status")" \
 	'^\{"event":"error","message":"--root [^"]*/nonexistent'
+for wrong in "--memory x --status-fd 9" "--status-fd 9 --no-such" "--status-fd 9 --cpus 1 --cpu-rate 5/10"; do
+	# shellcheck disable=SC2086
+	"$VRUN" --root "$R" $wrong -- true 9>"$tmp/usage" 2>/dev/null
+	like "--status-fd: so is a command line that is wrong, $wrong" "$(cat "$tmp/usage")" \
+		'^\{"event":"error","message":"[^"]*--(memory|no-such|cpus)'
+done
 unlike "--status-fd: and no exec line" "$out" '"event":"exec"'
 
 # --pid-file

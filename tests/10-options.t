@@ -200,7 +200,7 @@ cgroup /vrun
 virt none
 uptime 5
 hide none
-status-fd 1
+status-fd 9
 pid-file /dev/null
 args-file /dev/null
 stop-signal TERM
