@@ -24,10 +24,12 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/capability.h>
+#include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 #include "compat.h"
@@ -425,6 +427,32 @@ void caps_check(struct plan *p)
 	for (size_t i = 0; i < p->rights.env.n; i++)
 		if (p->rights.env.v[i][0] == '\0' || p->rights.env.v[i][0] == '=')
 			die_usage("--env %s: a variable has a name", quote(p->rights.env.v[i]));
+}
+
+/* ---- the builder ---- */
+
+/*
+ * What users of a user namespace have of the kernel (inotify instances, bytes of message queues, queued signals, timers)
+ * is counted for its maker, too, in the namespace above (kernel/ucount.c; signals and queues since 5.14). That would be
+ * root, from whom, and from all other guests, any user of any guest could take the last one. So the maker is the guest's
+ * own root: by effective id alone. With its real id RLIMIT_NPROC would count for all of the guest
+ * (enforced_nproc_rlimit), and files stay root's. uid 0 ends it.
+ */
+void caps_apply_maker(uid_t uid)
+{
+	pid_t supervisor = getppid();
+	struct sets mine;
+
+	sets_read(&mine);
+	if (setresuid(-1, uid, -1) < 0)
+		die_sys("--userns yes: become uid %u, to make its user namespace", uid);
+	setfsuid(0);
+	sets_write(mine.permitted, mine.inheritable);
+	/* A change of ids clears both (commit_creds). */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		die_sys("--userns yes: prctl");
+	if (getppid() != supervisor)
+		_exit(EXIT_VRUN);
 }
 
 /* ---- guest init ---- */

@@ -275,6 +275,8 @@ static void bear_init(struct run *r)
 	flags |= own_userns(p) ? CLONE_NEWUSER : 0;
 	flags |= own(p, NS_PID) ? CLONE_NEWPID : 0;
 	init_conceal(&r->init);
+	if (own_userns(p))
+		caps_apply_maker(r->id_base);
 	r->init_pid = sys_clone3(flags, NULL, r->sup->cg.payload_fd, 0);
 	if (r->init_pid < 0 && errno == ENOSPC)
 		die("--userns: no more namespaces: /proc/sys/user/max_user_namespaces (or a nesting of 32) is reached");
@@ -282,6 +284,8 @@ static void bear_init(struct run *r)
 		die_sys("clone guest init%s", own_userns(p) ? " (without user namespaces: --userns no)" : "");
 	if (r->init_pid == 0)
 		guest_init(r);
+	if (own_userns(p))
+		caps_apply_maker(0);
 	m.value = r->init_pid;
 	/* The broker's namespaces from here, where they are our own: by init's pid they might be gone already. */
 	if (brokered(p)) {
@@ -324,7 +328,15 @@ static void hand_over_pipes(struct run *r)
 	}
 }
 
-static void set_rlimits(struct run *r) { limits_apply_rlimits(r->plan, r->init_pid); }
+/* Without CAP_SYS_RESOURCE only the maker of its user namespace may (prlimit(2)). */
+static void set_rlimits(struct run *r)
+{
+	if (own_userns(r->plan))
+		caps_apply_maker(r->id_base);
+	limits_apply_rlimits(r->plan, r->init_pid);
+	if (own_userns(r->plan))
+		caps_apply_maker(0);
+}
 
 static void build_tree(struct run *r)
 {

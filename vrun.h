@@ -244,6 +244,7 @@ const char *caps_parse_ccap(uint64_t *mask, const char *arg);
 void caps_check(struct plan *p);
 uint64_t caps_bound(const struct plan *p);      /* the guest's bounding set */
 const char *caps_name(int cap);         /* without CAP_; in a static buffer */
+void caps_apply_maker(uid_t uid);       /* builder: user namespaces that it makes are that uid's, not root's; 0: no more */
 /* Guest init: bounding set, securebits, inheritable/ambient cleared, each drop read back. Before seccomp_load's NNP. */
 void caps_apply_domain(const struct plan *p);   /* guest init, below the barrier: off the files of the host's processes */
 void caps_apply_bound(const struct plan *p);

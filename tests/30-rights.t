@@ -202,6 +202,27 @@ else
 	skip "no v1 hierarchy of pids"
 fi
 
+# What there is a limited number of for each user: in a user namespace it is counted for who made that, too.
+cp "$helpers/hog" "$R/bin/hog"
+for what in inotify queues; do
+	rm -f "$tmp/took"
+	"$helpers/hog" as 4242 in-userns $what 100000 100 >"$tmp/took" &
+	pid=$!
+	wait_for 10 test -s "$tmp/took"
+	is "control: $what that are used up in a user namespace are used up for its maker" "$("$helpers/hog" as 4242 $what 1)" 0
+	kill "$pid"
+	wait "$pid" 2>/dev/null
+	rm -f "$tmp/took"
+	"$VRUN" -q --root "$R" -u user -- hog $what 100000 100 >"$tmp/took" &
+	pid=$!
+	wait_for 10 test -s "$tmp/took"
+	like "(a user of a guest takes all that he gets: $what)" "$(cat "$tmp/took")" '^[1-9]'
+	is "the host's root still gets one" "$("$helpers/hog" $what 1)" 1
+	is "and another guest" "$("$VRUN" -q --root "$R" -u user -- hog $what 1)" 1
+	kill "$pid"
+	wait "$pid" 2>/dev/null
+done
+
 # The caller's side: a setuid vrun makes nobody more than he is (CVE-2020-5291, CVE-2026-41163).
 mkdir "$tmp/setuid" && chmod 711 "$tmp" "$tmp/setuid" && cp "$VRUN" "$tmp/setuid/vrun" && chmod 4755 "$tmp/setuid/vrun"
 cp "$helpers/rights" "$tmp/setuid/rights" && chmod 755 "$tmp/setuid/rights"
