@@ -28,6 +28,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
@@ -562,7 +563,7 @@ static const struct {
 	[NET_MAP_CONFIG] = { "config", "5.9", BPF_MAP_TYPE_CGROUP_STORAGE, 8, sizeof(struct net_config) },
 	[NET_MAP_COUNTERS] = { "counts", "5.9", BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE, 8, sizeof(struct net_counters) },
 	[NET_MAP_MARKS] = { "marks", "5.2", BPF_MAP_TYPE_SK_STORAGE, 4, sizeof(struct net_mark), 0, BPF_F_NO_PREALLOC },
-	[NET_MAP_STEER] = { "steer", "4.18", BPF_MAP_TYPE_SOCKHASH, sizeof(struct net_steer), 8, 16384 },
+	[NET_MAP_STEER] = { "steer", "4.18", BPF_MAP_TYPE_SOCKHASH, sizeof(struct net_steer), 8, NET_STEER_ENTRIES },
 	[NET_MAP_GUESTS] = { "guests", "4.11", BPF_MAP_TYPE_LPM_TRIE, sizeof(struct net_prefix), 8, 65536,
 			     BPF_F_NO_PREALLOC },
 	[NET_MAP_IDS] = { "ids", "3.19", BPF_MAP_TYPE_ARRAY, 4, 4, IDS },
@@ -1458,18 +1459,40 @@ void net_bind_source(const struct net_state *st, int sock_fd, int family)
 	}
 }
 
-static void steer_under(const struct net_state *st, struct net_steer *k, unsigned slot, int sock_fd)
+static bool enter_socket(const struct net_state *st, const struct net_steer *k, int sock_fd, uint64_t flags)
 {
 	uint64_t fd = (uint64_t)sock_fd;
-	union bpf_attr a = { .map_fd = (uint32_t)st->steer_fd, .key = (uintptr_t)k, .value = (uintptr_t)&fd,
-			     .flags = BPF_NOEXIST };
+	union bpf_attr a = { .map_fd = (uint32_t)st->steer_fd, .key = (uintptr_t)k, .value = (uintptr_t)&fd, .flags = flags };
 
+	return bpf(BPF_MAP_UPDATE_ELEM, &a) == 0;
+}
+
+static void steer_under(const struct net_state *st, struct net_steer *k, unsigned slot, int sock_fd)
+{
 	k->slot = (uint8_t)slot;
-	if (bpf(BPF_MAP_UPDATE_ELEM, &a) == 0)
+	if (enter_socket(st, k, sock_fd, BPF_NOEXIST))
 		return;
 	k->slot = (uint8_t)(slot + 1);
-	a.flags = BPF_ANY;
-	bpf(BPF_MAP_UPDATE_ELEM, &a);
+	enter_socket(st, k, sock_fd, BPF_ANY);
+}
+
+/* Out of the same ones, and in the same way, as netprog.c's take_place. */
+static bool take_place(const struct net_state *st, int sock_fd)
+{
+	struct net_steer k = { .guest = st->guest, .slot = NET_STEER_PLACE };
+	uint16_t random[1 + NET_STEER_TRIES];
+
+	if (getrandom(random, sizeof(random), GRND_INSECURE) != sizeof(random))         /* it never waits; 5.6 */
+		return false;
+	for (size_t i = 0; i <= NET_STEER_TRIES; i++) {
+		k.port = random[i] % NET_STEER_PLACES;
+		if (enter_socket(st, &k, sock_fd, BPF_NOEXIST))
+			return true;
+		k.port = NET_STEER_PLACES;
+		if (i == 0)
+			enter_socket(st, &k, sock_fd, BPF_ANY);
+	}
+	return false;
 }
 
 /* As netprog.c's `listen` does it for TCP: a wildcard for its family, a dual-stack one for both. Where it doesn't
@@ -1485,7 +1508,7 @@ void net_steer(const struct net_state *st, int sock_fd, const struct sockaddr *a
 	int v6_only = 0;
 	socklen_t len = sizeof(v6_only);
 
-	if (!net_config(st, &c))
+	if (!net_config(st, &c) || !take_place(st, sock_fd))
 		return;
 	if (asked->sa_family == AF_INET6 && memcmp(&v6->sin6_addr, any, 16) == 0) {
 		steer_under(st, &k, V6, sock_fd);

@@ -116,6 +116,7 @@ static const char *helper_name(int32_t id)
 {
 	static const struct { uint8_t id; char name[24]; } helper[] = {
 		{ BPF_FUNC_bind, "bind" }, { BPF_FUNC_get_local_storage, "get_local_storage" },
+		{ BPF_FUNC_get_prandom_u32, "get_prandom_u32" },
 		{ BPF_FUNC_map_lookup_elem, "map_lookup_elem" }, { BPF_FUNC_probe_read_kernel, "probe_read_kernel" },
 		{ BPF_FUNC_set_retval, "set_retval" }, { BPF_FUNC_sk_assign, "sk_assign" },
 		{ BPF_FUNC_sk_fullsock, "sk_fullsock" }, { BPF_FUNC_sk_lookup_tcp, "sk_lookup_tcp" },

@@ -285,7 +285,7 @@ struct dump {                           /* take: what is done with each answer *
  * table of receivers, where the broker has put it (net_steer): under the name that was asked for, known by its cookie.
  */
 struct receiver { uint64_t cookie; struct net_steer key; };
-enum { RECEIVERS_MAX = 8192 };
+enum { RECEIVERS_MAX = 2 * NET_STEER_PLACES };
 
 static int by_cookie(const void *a, const void *b)
 {
@@ -302,7 +302,8 @@ static void read_receivers(struct dump *d)
 		.map_fd = a.map_fd, .key = (uintptr_t)&next, .value = (uintptr_t)&cookie };
 
 	d->receiver = malloc(RECEIVERS_MAX * sizeof(*d->receiver));
-	for (size_t i = 0; d->receiver && i < RECEIVERS_MAX; i++) {
+	/* A key that is gone is followed by the first. */
+	for (size_t i = 0; d->receiver && i < NET_STEER_ENTRIES && d->n_receivers < RECEIVERS_MAX; i++) {
 		if (syscall(__NR_bpf, BPF_MAP_GET_NEXT_KEY, &a, sizeof(a)) < 0)
 			break;
 		if (next.guest == d->of->net->guest && next.protocol == IPPROTO_UDP &&

@@ -662,6 +662,9 @@ struct net_mark { uint32_t kind, ip4; uint32_t ip6[4]; uint16_t port, zero; uint
 /* Who gets a packet to a wildcard (addr 0) or moved listener: key of the sockhash. Port in host order. */
 struct net_steer { uint64_t guest; uint32_t addr[4]; uint16_t port; uint8_t protocol, slot; uint32_t zero; };
 enum { NET_STEER_V4 = 0, NET_STEER_DUAL = 2, NET_STEER_V6 = 4 };         /* slots, two each */
+/* A guest's places, entries, too: this slot, protocol 0, and as port the place. Who gets none isn't entered: with half of
+ * them taken that is one socket in 10^9. With its place one has three entries at most: 22 guests fill the table. */
+enum { NET_STEER_PLACE = 6, NET_STEER_PLACES = 512, NET_STEER_TRIES = 32, NET_STEER_ENTRIES = 32768 };
 struct net_prefix { uint32_t plen; uint8_t ip[16]; };           /* key of the guests map; IPv4 as mapped */
 /* In its value, beside a guest's id: UDP sockets of it may be in the table; the address is its loopback; listeners
  * for the address may be in the table alone. */

@@ -287,6 +287,39 @@ says "both serve the same port" "ok ok ok" --ip 10.1.2.4 -- net tcp4 bind 0.0.0.
 "$VRUN" --kill a        # or the next file's guest of that name finds it in use
 "$VRUN" --kill r1
 
+# --- one guest's share of the table of listeners ------------------------------
+
+ip addr add 10.1.2.6/24 dev host0
+rm -f "$R"/crowd-*
+guest --ip 10.1.2.3 --ip 10.1.2.5 -- net listeners 640 0.0.0.0:20000 touch /crowd-full until /crowd-seen \
+	drop listeners 200 0.0.0.0:21000 touch /crowd-less until /crowd-less-seen \
+	drop listeners 1 0.0.0.0:0 listen-again 1200 listeners 200 0.0.0.0:22000 touch /crowd-again until /crowd-again-seen \
+	drop udps 640 0.0.0.0:23000 listeners 200 0.0.0.0:24000 touch /crowd-udp until /crowd-end >"$tmp/crowd" 2>&1 &
+crowd=$!
+wait_for 60 test -e "$R/crowd-full"
+is "(each of a guest's 640 listeners is reached by the first of its two addresses)" "$("$net" reached 640 10.1.2.3:20000)" "640 "
+reached=$("$net" reached 640 10.1.2.5:20000)
+ok "by the second those are that its share of the table has room for: not more than 512 (${reached% })" [ "${reached% }" -le 512 ]
+ok "(and hardly less)" [ "${reached% }" -ge 480 ]
+serve_guest "$tmp/beside" 100 BESIDE --name beside --ip 10.1.2.4 --ip 10.1.2.6 -- tcp4:0.0.0.0:20000
+is "another guest's listener is reached by its second address meanwhile" "$(ask tcp 10.1.2.6:20000 | cut -d' ' -f1)" BESIDE
+is "and by its loopback" "$("$VRUN" -q --enter beside -- net ask tcp 127.0.0.1:20000 | cut -d' ' -f1)" BESIDE
+: >"$R/crowd-seen"
+wait_for 60 test -e "$R/crowd-less"
+is "when they are closed there is room for others" "$("$net" reached 200 10.1.2.5:21000)" "200 "
+: >"$R/crowd-less-seen"
+wait_for 60 test -e "$R/crowd-again"
+reached=$("$net" reached 200 10.1.2.5:22000)
+ok "one socket that listens 1,200 times, on as many ports, has used up the share (${reached% } of 200)" [ "${reached% }" -le 50 ]
+: >"$R/crowd-again-seen"
+wait_for 60 test -e "$R/crowd-udp"
+reached=$("$net" reached 200 10.1.2.5:24000)
+ok "and so have 640 UDP sockets (${reached% } of 200)" [ "${reached% }" -le 50 ]
+: >"$R/crowd-end"
+wait $crowd
+is "(none of these sockets was refused)" "$(cat "$tmp/crowd")" "ok ok ok ok ok ok ok "
+"$VRUN" --kill beside
+
 # --- death -------------------------------------------------------------------
 
 guest --name orphan --ip 10.1.2.3 -- sleep 60 &

@@ -21,6 +21,9 @@
  *   sniff DEV MS           what neighbours are told there: ARP, neighbour solicitations and advertisements
  *   give PATH, take PATH   passes the socket to another process by a UNIX socket there, and gets it
  *   i386 socketcall|direct what follows makes, binds, connects, sends and asks names by the 32-bit ABI
+ *   listeners N A:P  udps N A:P    as many sockets, each on the next port      drop    closes them
+ *   reached N A:P          how many of as many ports, from P on, take a connection
+ *   listen-again N         the last of them, so often, after shutdown() and connect() to nothing in turns
  *   with-socket FD CMD...  CMD with an internet socket as descriptor FD
  *   sleep MS  scope        (abi of Landlock)
  *   bpf-name  bpf PREFIX   of the lookup program of this network; programs and maps of that name, links here
@@ -696,6 +699,79 @@ static void ask(const char *how, const char *where)
 	printf("%s ", buf);
 }
 
+/* ---- many ---- */
+
+static int crowd[2000], n_crowd;
+
+static void make_crowd(const char *n, const char *where, int type)
+{
+	int yes = 1, left = atoi(n), r = 0;
+
+	parse(where);
+	for (; left > 0 && r >= 0 && n_crowd < (int)(sizeof(crowd) / sizeof(crowd[0])); left--) {
+		int s = socket(sa.any.sa_family, type | SOCK_CLOEXEC, 0);
+
+		setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &yes, type == SOCK_STREAM ? sizeof(yes) : 0);
+		r = bind(s, &sa.any, sa_len);
+		if (r == 0 && type == SOCK_STREAM)
+			r = listen(s, 4);
+		crowd[n_crowd++] = s;
+		sa.v4.sin_port = htons((uint16_t)(ntohs(sa.v4.sin_port) + 1));
+	}
+	result(r);
+}
+
+static void reached(const char *n, const char *where)
+{
+	int yes = 0;
+
+	parse(where);
+	for (int left = atoi(n); left > 0; left--) {
+		int s = socket(sa.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		yes += connect(s, &sa.any, sa_len) == 0;
+		close(s);
+		sa.v4.sin_port = htons((uint16_t)(ntohs(sa.v4.sin_port) + 1));
+	}
+	printf("%d ", yes);
+}
+
+static void listen_again(const char *n)
+{
+	struct sockaddr none = { .sa_family = AF_UNSPEC };
+	int r = 0;
+
+	for (int left = atoi(n); left > 0 && r >= 0; left--) {
+		r = left % 2 ? shutdown(crowd[n_crowd - 1], SHUT_RDWR) : connect(crowd[n_crowd - 1], &none, sizeof(none));
+		if (r == 0)
+			r = listen(crowd[n_crowd - 1], 4);
+	}
+	result(r);
+}
+
+static int run_many(char **a, int *i, int n)
+{
+	const char *op = a[*i], *count = *i + 2 < n ? a[*i + 1] : "", *where = *i + 2 < n ? a[*i + 2] : "";
+
+	if (!strcmp(op, "drop")) {
+		while (n_crowd > 0)
+			close(crowd[--n_crowd]);
+		return 1;
+	}
+	if (!strcmp(op, "listen-again") && n_crowd > 0) {
+		listen_again(*i + 1 < n ? a[++*i] : "");
+		return 1;
+	}
+	if (!strcmp(op, "reached"))
+		reached(count, where);
+	else if (!strcmp(op, "listeners") || !strcmp(op, "udps"))
+		make_crowd(count, where, op[0] == 'l' ? SOCK_STREAM : SOCK_DGRAM);
+	else
+		return 0;
+	*i += 2;
+	return 1;
+}
+
 /* ---- by io_uring ---- */
 
 static void uring_bind(const char *where)
@@ -858,7 +934,7 @@ static void run_more(char **a, int *i, int n)
 		const char *src = ARG, *dst = ARG;
 
 		send_icmp(src, dst, IPPROTO_UDP);
-	} else if (run_odd(a, i, n)) {
+	} else if (run_odd(a, i, n) || run_many(a, i, n)) {
 		return;
 	} else if (!strcmp(op, "echo")) {
 		send_icmp(NULL, ARG, IPPROTO_ICMP);

@@ -17,12 +17,31 @@ static struct sockaddr_in6 bound;       /* what bpf_bind got */
 static socklen_t bound_len;
 static struct net_steer entered[8];
 static unsigned n_entered;
+static struct { unsigned taken, tried, seated, port_max; } places;     /* taken: so many tries find none */
 static uint64_t owner;
+static uint32_t n_random;
 
 static void check(bool ok, const char *what)
 {
 	printf("%sok - %s\n", ok ? "" : "not ", what);
 	failed |= !ok;
+}
+
+static uint64_t enter(const struct net_steer *k, uint64_t flags)
+{
+	if (k->slot != NET_STEER_PLACE) {
+		entered[n_entered++ % 8] = *k;
+		return 0;
+	}
+	if (k->guest != config.guest || k->protocol || k->addr[0] || k->addr[1] || k->addr[2] || k->addr[3] || k->zero)
+		abort();
+	if (k->port > places.port_max)
+		places.port_max = k->port;
+	if (flags == BPF_ANY) {
+		places.seated += k->port == NET_STEER_PLACES;
+		return 0;
+	}
+	return places.tried++ < places.taken ? (uint64_t)-EEXIST : 0;
 }
 
 static uint64_t helper(int id, const uint64_t r[11])
@@ -50,8 +69,9 @@ static uint64_t helper(int id, const uint64_t r[11])
 		memcpy(&bound, (void *)(uintptr_t)r[2], r[3]);
 		return 0;
 	case BPF_FUNC_sock_hash_update:
-		memcpy(&entered[n_entered++ % 8], (void *)(uintptr_t)r[3], sizeof(entered[0]));
-		return 0;
+		return enter((const void *)(uintptr_t)r[3], r[4]);
+	case BPF_FUNC_get_prandom_u32:
+		return 0x9e3779b9U * ++n_random;
 	case BPF_FUNC_map_lookup_elem:
 		return r[1] == NET_MAP_GUESTS && owner ? (uintptr_t)&owner : 0;
 	case BPF_FUNC_probe_read_kernel:
@@ -353,6 +373,17 @@ static void listens(void)
 	mark.kind = MARK_WILD | MARK_DUAL;
 	run(NET_LISTEN, &o, NULL, 0);
 	check(n_entered == 2 && entered[0].slot == SLOT_V6 && entered[1].slot == SLOT_DUAL, "listen: dual stack under both families");
+	check(places.tried == 2 && !places.seated, "listen: the first place that is free does");
+	n_entered = 0;
+	places.tried = 0;
+	places.taken = NET_STEER_TRIES;
+	run(NET_LISTEN, &o, NULL, 0);
+	check(n_entered == 2 && places.tried == 1 + NET_STEER_TRIES && places.seated == 1 &&
+	      places.port_max == NET_STEER_PLACES, "listen: so does the last one that is tried");
+	n_entered = places.tried = 0;
+	places.taken = ~0U;
+	run(NET_LISTEN, &o, NULL, 0);
+	check(n_entered == 0 && places.tried == 1 + NET_STEER_TRIES && places.seated == 2, "listen: who finds none isn't entered");
 	n_entered = 0;
 	o.op = BPF_SOCK_OPS_STATE_CB;
 	run(NET_LISTEN, &o, NULL, 0);
