@@ -267,15 +267,28 @@ const char *root_parse_disk(struct root *r, const char *arg)
 
 /* ---- checks, as the caller ---- */
 
-/* On disk the guest's ids are 0.. (idmapped, or no user namespace): a setuid file made in the guest is a
- * real one for whoever can reach it. A directory that only its owner may pass, here or above, keeps others
- * away. */
-static void warn_if_reachable(const char *flag, const char *name, int dir_fd)
+static int open_above(int fd, const char *name)
 {
-	int fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 0), parent;
+	char file[PATH_MAX];
+	int above = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (above >= 0 || errno != ENOTDIR)
+		return above;
+	if (!realpath(name, file))
+		return -1;
+	strrchr(file, '/')[1] = '\0';
+	return open(file, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* On disk the guest's ids are 0.. (idmapped, or no user namespace): a setuid file made in the guest is a
+ * real one for whoever can reach it. A directory that only its owner may pass keeps others away: one above what the
+ * guest has, since its own top directory it can open again (chmod 755 /), or a closed layer's. */
+static void warn_if_reachable(const char *flag, const char *name, int dir_fd, bool guests_own)
+{
+	int fd = guests_own ? open_above(dir_fd, name) : fcntl(dir_fd, F_DUPFD_CLOEXEC, 0), parent;
 	struct stat st, up;
 	struct statvfs fs;
-	bool closed = fstatvfs(fd, &fs) == 0 && (fs.f_flag & (ST_NOSUID | ST_RDONLY));
+	bool closed = fstatvfs(dir_fd, &fs) == 0 && (fs.f_flag & (ST_NOSUID | ST_RDONLY));
 
 	while (!closed && fd >= 0 && fstat(fd, &st) == 0) {
 		closed = !(st.st_mode & 0011);
@@ -288,7 +301,7 @@ static void warn_if_reachable(const char *flag, const char *name, int dir_fd)
 	close_fd(&fd);
 	if (!closed)
 		note("%s %s: others can reach it: a setuid file made in the guest is one on the host "
-		     "(chmod 700 it or a directory above)", flag, quote(name));
+		     "(chmod 700 %s)", flag, quote(name), guests_own ? "a directory above" : "it");
 }
 
 static void check_dir(struct plan *p)
@@ -310,7 +323,7 @@ static void check_dir(struct plan *p)
 		return;
 	}
 	if (!r->read_only && !r->cow && !r->cow_tmpfs)
-		warn_if_reachable("--root", r->dir, r->dir_fd);
+		warn_if_reachable("--root", r->dir, r->dir_fd, true);
 }
 
 static void check_binds(struct plan *p)
@@ -324,7 +337,7 @@ static void check_binds(struct plan *p)
 		if (b->src_fd < 0 && !(errno == ENOENT && (b->flags & BIND_TRY)))
 			die_sys("--bind %s: open", quote(b->src));
 		if (b->src_fd >= 0 && (b->flags & (BIND_IDMAP | BIND_RO)) == BIND_IDMAP && p->context.userns == YES)
-			warn_if_reachable("--bind", b->src, b->src_fd);
+			warn_if_reachable("--bind", b->src, b->src_fd, true);
 		for (size_t j = 0; j < i; j++)
 			if (strcmp(r->bind[j].dst, b->dst) == 0)
 				die("--bind: %s is given twice as the place in the guest", quote(b->dst));
@@ -379,7 +392,7 @@ void root_check(struct plan *p)
 		die("--writable-root and --read-only contradict each other");
 	cow_check(p);
 	if (r->cow_fd >= 0)
-		warn_if_reachable("--cow", r->cow, r->cow_fd);
+		warn_if_reachable("--cow", r->cow, r->cow_fd, false);
 	check_binds(p);
 	check_devices(p);
 }
@@ -767,7 +780,7 @@ void root_workdir(const struct plan *p, const char *caller_cwd)
 	if (dir && enter_dir(dir) < 0)
 		die_sys("--workdir %s", quote(dir));
 	if (!dir && (!is_host_tree(p) || !caller_cwd || enter_dir(caller_cwd) < 0) && chdir("/") < 0)
-		die_sys("chdir to / in the guest");
+		die_sys("chdir to / in the guest as COMMAND's user (does the root directory's mode let it in?)");
 	/* The kernel says so if this is not below the root. */
 	if (syscall(__NR_getcwd, cwd, sizeof(cwd)) > 0 && cwd[0] != '/')
 		die("--workdir %s: not in the guest's tree", dir ? quote(dir) : "");

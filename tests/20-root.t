@@ -398,11 +398,18 @@ else
 	like "a root that others can reach is warned of" "$("$VRUN" --root "$R" -- true 2>&1)" '^vrun: --root .*setuid'
 	is "... once" "$("$VRUN" --root "$R" -- true 2>&1 | wc -l)" 1
 	chmod 700 "$R"
-	is "chmod 700 on it is enough" "$("$VRUN" --root "$R" -- true 2>&1)" ""
+	like "chmod 700 on it is not enough" "$("$VRUN" --root "$R" -- chmod 755 / 2>&1)" '^vrun: --root .*a directory above'
+	is "since the guest can undo that" "$(stat -c %a "$R")" 755
+	chmod 700 "$R"
+	run "$VRUN" -q --root "$R" -u 5 -- true
+	like "and other users can't enter it, which an error says" "$status $err" "^125 vrun: chdir to / .* mode .*Permission"
 	chmod 755 "$R"
 fi
 chmod 700 "$tmp"
-is "on a directory above, too" "$("$VRUN" --root "$R" -- true 2>&1)" ""
+is "on a directory above it is" "$("$VRUN" --root "$R" -- true 2>&1)" ""
+
+cp "$R/etc/passwd" "$tmp/file"
+is "for a file of --bind, too" "$("$VRUN" --root "$R" --bind "$tmp/file:/etc/passwd:idmap" -- true 2>&1)" ""
 
 # --- nothing left ------------------------------------------------------------
 
