@@ -17,6 +17,7 @@
 
 #include <arpa/inet.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <net/if.h>
 #include <netinet/icmp6.h>
@@ -29,7 +30,7 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
-enum { DAD_STEP_MS = 20, DAD_MAX_MS = 6000 };
+enum { DAD_STEP_MS = 20, DAD_MAX_MS = 6000, DUMPS_MAX = 50 };
 
 struct request {
 	struct nlmsghdr head;
@@ -81,25 +82,31 @@ static ssize_t talk(const struct request *q, void *answer, size_t room)
 	return n;
 }
 
-/* The prefix length of one answer of a dump, if it is about ip; else -1. */
-static int prefix_in(const struct nlmsghdr *head, const uint8_t *ip, size_t n)
+struct list { struct netdev_address *v; size_t n; };
+
+/* IFA_ADDRESS is the peer's on a point-to-point link; IPv6 has IFA_LOCAL on those alone. */
+static void take_address(const struct nlmsghdr *head, struct list *l)
 {
 	const struct ifaddrmsg *msg = NLMSG_DATA(head);
-	int len = (int)IFA_PAYLOAD(head), local = -1, address = -1;
+	struct netdev_address a = { .family = msg->ifa_family, .plen = msg->ifa_prefixlen, .ifindex = msg->ifa_index };
+	size_t size = a.family == AF_INET ? 4 : 16;
+	bool is_local = false;
+	int len = (int)IFA_PAYLOAD(head);
 
+	if (a.family != AF_INET && a.family != AF_INET6)
+		return;
 	for (const struct rtattr *r = IFA_RTA(msg); RTA_OK(r, len); r = RTA_NEXT(r, len)) {
-		bool same = RTA_PAYLOAD(r) == n && memcmp(RTA_DATA(r), ip, n) == 0;
-
-		if (r->rta_type == IFA_LOCAL)
-			local = same;
-		else if (r->rta_type == IFA_ADDRESS)
-			address = same;
+		if (RTA_PAYLOAD(r) != size || (r->rta_type != IFA_LOCAL && (r->rta_type != IFA_ADDRESS || is_local)))
+			continue;
+		is_local = r->rta_type == IFA_LOCAL;
+		memcpy(a.ip, RTA_DATA(r), size);
 	}
-	/* IFA_ADDRESS is the peer's on a point-to-point link; IPv6 has IFA_LOCAL on those alone. */
-	return (local >= 0 ? local : address) == 1 ? msg->ifa_prefixlen : -1;
+	l->v = xrealloc_array(l->v, l->n + 1, sizeof(a));
+	l->v[l->n++] = a;
 }
 
-unsigned netdev_prefix(int family, const uint8_t *ip, unsigned otherwise)
+/* False if it was another list at the end than at the begin: one that was there all the time may be missing. */
+static bool dump(int family, struct list *l)
 {
 	struct request q = {
 		.head = { .nlmsg_len = NLMSG_LENGTH(sizeof(q.msg)), .nlmsg_type = RTM_GETADDR,
@@ -108,7 +115,7 @@ unsigned netdev_prefix(int family, const uint8_t *ip, unsigned otherwise)
 	};
 	_cleanup_fd_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 	static uint64_t answer[4096];   /* 32 KB: what the kernel fills at most */
-	int found = -1;
+	bool whole = true;
 
 	if (fd < 0 || send(fd, &q, q.head.nlmsg_len, 0) < 0)
 		die_sys("--ip: ask for the host's addresses");
@@ -118,12 +125,41 @@ unsigned netdev_prefix(int family, const uint8_t *ip, unsigned otherwise)
 		if (left <= 0)
 			die_sys("--ip: read the host's addresses");
 		for (struct nlmsghdr *h = (struct nlmsghdr *)answer; NLMSG_OK(h, (size_t)left); h = NLMSG_NEXT(h, left)) {
+			whole &= !(h->nlmsg_flags & NLM_F_DUMP_INTR);
 			if (h->nlmsg_type == NLMSG_DONE || h->nlmsg_type == NLMSG_ERROR)
-				return found >= 0 ? (unsigned)found : otherwise;
-			if (found < 0 && h->nlmsg_type == RTM_NEWADDR)
-				found = prefix_in(h, ip, family == AF_INET ? 4 : 16);
+				return whole;
+			if (h->nlmsg_type == RTM_NEWADDR)
+				take_address(h, l);
 		}
 	}
+}
+
+/* While other guests' come and go each dump may be one too many; the last one is taken as it is. */
+struct netdev_address *netdev_list(int family, size_t *n)
+{
+	struct list l = { NULL, 0 };
+
+	for (int i = 0; i < DUMPS_MAX; i++) {
+		l.n = 0;
+		if (dump(family, &l))
+			break;
+	}
+	*n = l.n;
+	return l.v;
+}
+
+unsigned netdev_prefix(int family, const uint8_t *ip, unsigned otherwise)
+{
+	size_t n, size = family == AF_INET ? 4 : 16;
+	struct netdev_address *all = netdev_list(family, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (all[i].family == family && memcmp(all[i].ip, ip, size) == 0) {
+			otherwise = all[i].plen;
+			break;
+		}
+	free(all);
+	return otherwise;
 }
 
 int netdev_add(const struct netdev_address *a)
@@ -175,14 +211,14 @@ static int flags_of(const struct netdev_address *a, uint32_t *flags)
 	struct nlmsghdr *head = (struct nlmsghdr *)answer;
 	struct ifaddrmsg *msg = NLMSG_DATA(head);
 	struct request q;
-	ssize_t n;
+	int len;
 
 	address_request(&q, RTM_GETADDR, 0, a);
-	n = talk(&q, answer, sizeof(answer));
-	if (n < 0)
+	if (talk(&q, answer, sizeof(answer)) < 0)
 		return -1;
 	*flags = msg->ifa_flags;
-	for (struct rtattr *r = IFA_RTA(msg); RTA_OK(r, n); r = RTA_NEXT(r, n))
+	len = (int)IFA_PAYLOAD(head);
+	for (struct rtattr *r = IFA_RTA(msg); RTA_OK(r, len); r = RTA_NEXT(r, len))
 		if (r->rta_type == IFA_FLAGS)
 			memcpy(flags, RTA_DATA(r), sizeof(*flags));
 	return 0;

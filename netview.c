@@ -16,7 +16,6 @@
 #include "vrun.h"
 #include "compat.h"
 
-#include <ifaddrs.h>
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,47 +43,36 @@ struct facts {
 
 /* ---- what the host has: before the namespace is left ---- */
 
-static size_t size_of(int family)
+static const struct addr *granted(const struct net *n, const struct netdev_address *there)
 {
-	return family == AF_INET ? 4 : 16;
-}
+	size_t size = there->family == AF_INET ? 4 : 16;
 
-static const uint8_t *bytes_of(const struct sockaddr *sa)
-{
-	if (sa->sa_family == AF_INET)
-		return (const uint8_t *)&((const struct sockaddr_in *)(const void *)sa)->sin_addr;
-	return (const uint8_t *)&((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr;
-}
-
-static const struct addr *granted(const struct net *n, const struct sockaddr *sa)
-{
 	for (size_t i = 0; i < n->n_addr; i++) {
 		const struct addr *a = &n->addr[i];
-		size_t size = size_of(a->family);
 
-		if (a->family == sa->sa_family && memcmp(bytes_of(sa), a->ip, size) >= 0 &&
-		    memcmp(bytes_of(sa), a->ip_to, size) <= 0)
+		if (a->family == there->family && memcmp(there->ip, a->ip, size) >= 0 && memcmp(there->ip, a->ip_to, size) <= 0)
 			return a;
 	}
 	return NULL;
 }
 
-static void find_device(struct facts *f, const char *name, int sock)
+static void find_device(struct facts *f, uint32_t index, int sock)
 {
 	struct device_facts *d = &f->device[f->n_device];
 	struct ifreq r;
 
 	for (size_t i = 0; i < f->n_device; i++)
-		if (!strcmp(f->device[i].name, name))
+		if (f->device[i].index == index)
 			return;
 	if (f->n_device == DEVICES_MAX)
 		die("--hide net: the guest's addresses are on more than %d devices", DEVICES_MAX);
-	*d = (struct device_facts){ .index = if_nametoindex(name) };
-	snprintf(d->name, sizeof(d->name), "%s", name);
+	*d = (struct device_facts){ .index = index };
 	memset(&r, 0, sizeof(r));
-	snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", name);
-	if (!d->index || ioctl(sock, SIOCGIFMTU, &r) < 0)
-		die_sys("--hide net: ask for device %s", quote(name));
+	if (!if_indextoname(index, d->name))
+		die_sys("--hide net: ask for the device %u of an address", index);
+	memcpy(r.ifr_name, d->name, sizeof(r.ifr_name));
+	if (ioctl(sock, SIOCGIFMTU, &r) < 0)
+		die_sys("--hide net: ask for device %s", quote(d->name));
 	d->mtu = (uint32_t)r.ifr_mtu;
 	if (ioctl(sock, SIOCGIFHWADDR, &r) == 0) {
 		d->loopback = r.ifr_hwaddr.sa_family == ARPHRD_LOOPBACK;
@@ -94,42 +82,28 @@ static void find_device(struct facts *f, const char *name, int sock)
 	f->n_device++;
 }
 
-static unsigned prefix_of(const struct ifaddrs *i, size_t size)
-{
-	const uint8_t *mask = i->ifa_netmask ? bytes_of(i->ifa_netmask) : NULL;
-	unsigned n = 0;
-
-	while (mask && n < 8 * size && (mask[n / 8] & (0x80 >> n % 8)))
-		n++;
-	return mask ? n : (unsigned)(8 * size);
-}
-
 static void find_facts(const struct plan *p, struct facts *f)
 {
 	_cleanup_fd_ int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifaddrs *all;
+	size_t n;
+	struct netdev_address *all = netdev_list(AF_UNSPEC, &n);
 
 	f->n_device = f->n_address = 0;
-	if (sock < 0 || getifaddrs(&all) < 0)
-		die_sys("--hide net: ask for the host's addresses");
-	for (const struct ifaddrs *i = all; i; i = i->ifa_next) {
-		const struct addr *a;
-		struct netdev_address *to = &f->address[f->n_address];
+	if (sock < 0)
+		die_sys("--hide net: ask for the host's devices");
+	for (size_t i = 0; i < n; i++) {
+		const struct addr *a = granted(&p->net, &all[i]);
 
-		if (!i->ifa_addr || (i->ifa_addr->sa_family != AF_INET && i->ifa_addr->sa_family != AF_INET6))
-			continue;
-		a = granted(&p->net, i->ifa_addr);
 		if (!a)
 			continue;
 		if (f->n_address == ADDRESSES_MAX)
 			die("--hide net: more than %d addresses", ADDRESSES_MAX);
-		find_device(f, i->ifa_name, sock);
-		*to = (struct netdev_address){ .family = a->family, .ifindex = if_nametoindex(i->ifa_name) };
-		to->plen = (uint8_t)(a->have_plen ? a->plen : prefix_of(i, size_of(a->family)));
-		memcpy(to->ip, bytes_of(i->ifa_addr), size_of(a->family));
-		f->n_address++;
+		find_device(f, all[i].ifindex, sock);
+		if (a->have_plen)
+			all[i].plen = a->plen;
+		f->address[f->n_address++] = all[i];
 	}
-	freeifaddrs(all);
+	free(all);
 }
 
 /* ---- the view ---- */
@@ -248,24 +222,19 @@ static void remove_link(uint32_t index)
 /* On lo all but its own 127.0.0.0/8 and ::1. */
 static void empty_loopback(void)
 {
-	struct ifaddrs *all;
+	const uint32_t lo = if_nametoindex("lo");
+	size_t n;
+	struct netdev_address *all = netdev_list(AF_UNSPEC, &n);
 
-	if (getifaddrs(&all) < 0)
-		die_sys("--set --ip: ask for the addresses of the guest's view");
-	for (const struct ifaddrs *i = all; i; i = i->ifa_next) {
-		struct netdev_address a = { .ifindex = if_nametoindex("lo") };
+	for (size_t i = 0; i < n; i++) {
+		const struct netdev_address *a = &all[i];
 
-		if (!i->ifa_addr || strcmp(i->ifa_name, "lo") ||
-		    (i->ifa_addr->sa_family != AF_INET && i->ifa_addr->sa_family != AF_INET6))
+		if (a->ifindex != lo || (a->family == AF_INET && a->ip[0] == 127) ||
+		    (a->family == AF_INET6 && IN6_IS_ADDR_LOOPBACK((const struct in6_addr *)a->ip)))
 			continue;
-		a.family = (uint8_t)i->ifa_addr->sa_family;
-		a.plen = (uint8_t)prefix_of(i, size_of(a.family));
-		memcpy(a.ip, bytes_of(i->ifa_addr), size_of(a.family));
-		if (a.family == AF_INET ? a.ip[0] == 127 : IN6_IS_ADDR_LOOPBACK((const struct in6_addr *)a.ip))
-			continue;
-		netdev_remove(&a);
+		netdev_remove(a);
 	}
-	freeifaddrs(all);
+	free(all);
 }
 
 void netview_update(const struct plan *p, int net_fd)

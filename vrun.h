@@ -708,6 +708,7 @@ char *netsock_text(const struct netsock *n, const char *name, size_t *len);
 
 /* ---- netdev.c: net.c's other tool: addresses on the host's devices ---- */
 struct netdev_address { uint8_t family, plen; uint8_t ip[16]; uint32_t ifindex; };
+struct netdev_address *netdev_list(int family, size_t *n);     /* all here, by devices' numbers (a label is no name); to be freed */
 unsigned netdev_prefix(int family, const uint8_t *ip, unsigned otherwise);      /* of that address on the host */
 int netdev_add(const struct netdev_address *a);         /* 0, or -1 and errno: EEXIST if it is there already */
 int netdev_remove(const struct netdev_address *a);

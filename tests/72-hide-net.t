@@ -16,6 +16,7 @@ cat >"$tmp/make-host" <<EOF2
 	ip link set host0 address 02:00:00:00:00:05 mtu 1400
 	ip addr add 10.78.0.5/24 dev host0
 	ip addr add 10.78.0.6/24 dev host0
+	ip addr add 10.78.0.8/24 dev host0 label host0:web
 	ip addr add 2001:db8::5/64 dev host0 nodad
 	ip addr add 2001:db8::6/64 dev host0 nodad
 	ip addr add 10.99.0.1/24 dev secret0
@@ -60,6 +61,9 @@ for u in yes no; do
 		"$(printf '%s\n' "$out" | tail -n +2 | tr '\n' ' ' | sed 's/ [1-9][0-9]* $/ refused /')" "0 99 0 99 1 94 93 22 1 1 refused "
 	like "userns $u: and both ends are the guest's" "$out" '^server sees 10\.78\.0\.5$'
 done
+
+run host "$VRUN" -q --root "$R" --ip 10.78.0.8 --hide net -- ip -o addr
+like "an address with a label is shown, too" "$out$err" 'host0 .*10\.78\.0\.8/24'
 
 # The other side: a client on the host reaches the guest, and the guest the host.
 host sh -c "$V --hide net -- sock serve 10.78.0.5 8080 >$tmp/guest & $helpers/sock call 10.78.0.5 8080 >$tmp/host; wait"
