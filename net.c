@@ -1691,7 +1691,8 @@ void net_update_undo(void)
 {
 	const struct set *s = &change.s;
 
-	if (!change.begun)
+	/* What failed may have been in the guest's namespace, to show the addresses there. */
+	if (!change.begun || setns(s->netns_fd, CLONE_NEWNET) < 0)
 		return;
 	lock_addresses(change.cg);
 	each_device(&change.new, &change.old, remove_device);

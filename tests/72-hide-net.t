@@ -98,6 +98,14 @@ ok "which it shows" wait_for 5 grep -q 10.78.0.6 "$R/root/now"
 ok "and uses" wait_for 5 host "$VRUN" --enter seen -- sock meet 10.78.0.6
 sleep 0.3
 unlike "the old one is gone" "$(cat "$R/root/now")" '10\.78\.0\.5|db8::5|10\.99'
+
+# Addresses that the view can't show, since somebody has taken IPv6 away in there.
+host "$VRUN" --set seen --ip 10.78.0.6
+inside=$("$VRUN" --status seen --json | tr ',{' '\n\n' | sed -n 's/^ *"pid": *\([0-9]*\).*/\1/p')
+nsenter --net="/proc/$inside/ns/net" sh -c 'for d in all default; do echo 1 >/proc/sys/net/ipv6/conf/$d/disable_ipv6; done'
+exits "a --set --ip that fails within the view" 125 host "$VRUN" --set seen --ip 10.78.0.5 --ip 10.78.7.7@secret0 --ip 2001:db8::5
+is "leaves no address on the host" "$(host ip addr | grep -c '10\.78\.7\.7')" 0
+like "and the view as it was" "$(host "$VRUN" --enter seen -- ip addr)" '10\.78\.0\.6'
 host "$VRUN" --kill seen
 wait "$vrun"
 
