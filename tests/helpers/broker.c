@@ -152,7 +152,7 @@ static void *flip(void *arg)
 static void race(int seconds)
 {
 	long made = 0, refused = 0, through = 0;
-	time_t end = time(NULL) + seconds, at_last = time(NULL) + 20;
+	time_t end = time(NULL) + seconds, at_last = time(NULL) + 60;
 	pthread_t thread;
 
 	words[1] = SOCK_STREAM, words[2] = 0;
