@@ -181,7 +181,7 @@ void caps_regain(void)
 		return;
 	if (getuid() == 0)
 		die("starting a guest needs CAP_SYS_ADMIN, which this root doesn't have");
-	die("only root may start guests, and uid %u called; a setuid vrun makes no difference", getuid());
+	die("only root may start guests or change them, and uid %u called; a setuid vrun makes no difference", getuid());
 }
 
 /* ---- names ---- */

@@ -230,6 +230,8 @@ as_user() { "$tmp/setuid/rights" as 65534 "$@"; }
 exits "an ordinary user may not start a guest" 125 as_user "$VRUN" --root "$R" -- true
 exits "nor through a setuid vrun" 125 as_user "$tmp/setuid/vrun" --root "$R" -- true
 like "with one line that says so" "$err" '^vrun: .*root'
+exits "nor end or change one" 125 as_user "$VRUN" --kill nosuch
+like "which that says, too" "$err" '^vrun: only root may .*change'
 unlike "of which none is from root's files" "$err" 'shadow|root:'
 chmod 700 "$R"
 exits "a path that he may not see and one that isn't there" 125 as_user "$tmp/setuid/vrun" --root "$R/etc/passwd" -- true

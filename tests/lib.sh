@@ -53,6 +53,7 @@ helpers=$top/build/helpers
 if [ -z "${VRUN_FAMILY-}" ] && [ -x "$helpers/family" ]; then
 	exec "$helpers/family" sh "$0" "$@"
 fi
+[ -d "$helpers" ] || { echo "Bail out! build/helpers isn't there: make helpers"; exit 1; }
 # shellcheck disable=SC2034 # yes under the emulated second kernel: loop less
 slow=${VRUN_KERNEL:+yes}
 : "${VRUN_CACHE:=$top/build/tests}" "${VRUN_TMP:=${TMPDIR:-/tmp}}"
