@@ -4,8 +4,6 @@
 # shellcheck source=tests/guests.sh
 . "$top/tests/guests.sh"
 
-[ -z "${VRUN_KERNEL:-}" ] || settle=1.5 # emulated
-
 # --- no such guest -----------------------------------------------------------
 
 for verb in --status --stop --kill --pause --resume --wait; do
@@ -48,7 +46,7 @@ begin "a-name-that-is-longer-than-its-column$$" -- sleep 600
 setfattr -n user.vrun.start -v "-9000000000 0" "$(cgroup2_dir)/vrun/$("$VRUN" --status "$_name" | awk '$1 == "xid" { print $2 }')"
 row=$("$VRUN" --list | grep '^a-name-that-i+ ')
 like "a long name is cut, and a long time told in hours" "$row" '^a-name-that-i\+ .* 104d[0-9]{2}h +[0-9]+ none$'
-is "to the columns of the others" "${#row}" "$("$VRUN" --list | awk '/^web/ { print length }')"
+is "to the columns of the others" "${#row}" "$("$VRUN" --list | awk "/^web$$ / { print length }")"
 v --kill "$_name"
 if command -v setpriv >/dev/null; then
 	nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
@@ -86,7 +84,8 @@ ok "and only that" wait_for 3 got_usr1
 ok "the guest is still there" is_there "sig$$"
 "$VRUN" -q --wait "sig$$" &
 waiting=$!
-sleep "${settle:=0.5}"
+waits() { readlink "/proc/$waiting/fd/"* | grep -q pidfd; }
+wait_for 10 waits
 ok "--stop ends it in order" v --stop "sig$$"
 exits "and comes back when nothing is left" 3 is_there "sig$$"
 wait $waiting
@@ -126,16 +125,16 @@ ok "(without it is not)" "$VRUN" --enter "withdir$$" --tty no -- true
 v --kill "withdir$$"
 begin "headless$$" -- sleep 600
 kill -STOP "$pid"
-ok "--kill of a guest whose supervisor is stopped" timeout 20 "$VRUN" --kill "headless$$"
+ok "--kill of a guest whose supervisor is stopped" timeout 100 "$VRUN" --kill "headless$$"
 begin "headless$$" -- sleep 600
 kill -STOP "$pid"
-ok "--stop, too" timeout 20 "$VRUN" --stop "headless$$"
+ok "--stop, too" timeout 100 "$VRUN" --stop "headless$$"
 # Without a terminal nobody would continue it: a guest must not be able to stop its supervisor.
 if tool=$(command -v setsid); then
-	"$tool" "$VRUN" -q --root "$R" -- sh -c 'echo up; kill -STOP $$; exit 7' >"$tmp/out" </dev/null &
+	"$tool" "$VRUN" -q --root "$R" --name "alone$$" -- sh -c 'kill -STOP $$; exit 7' </dev/null &
 	pid=$!
-	wait_for 10 grep -q up "$tmp/out"
-	read -r init _ </proc/$pid/task/$pid/children
+	wait_for 10 is_there "alone$$"
+	init=$("$VRUN" --status "alone$$" | awk '$1 == "init" { print $2 }')
 	read -r command _ <"/proc/$init/task/$init/children"
 	wait_for 10 grep -q '^State:.T' "/proc/$command/status"
 	sleep 0.5

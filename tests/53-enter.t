@@ -35,8 +35,9 @@ v --kill "twin$$"
 is "only 0-2 are open" "$("$VRUN" --enter "web$$" -- sh -c 'ls /proc/self/fd' | tr '\n' ' ')" "0 1 2 3 "
 e -- sh -c 'sleep 4321 >/dev/null 2>&1 & echo started'
 is "a daemon may be left behind" "$out" started
-entered() { v --enter "web$$" -- ps | grep -q "[s]leep $1"; }
-ok "it lives on" entered 4321
+# by its own name: vrun's, or the shell's, before it has become sleep(1) has the same words in it
+entered() { v --enter "web$$" -- ps -o comm,args | grep -q "^sleep  *sleep $1"; }
+ok "it lives on" wait_for 5 entered 4321
 "$VRUN" -q --enter "web$$" -- sleep 4322 >/dev/null 2>&1 &
 entering=$!
 wait_for 5 entered 4322

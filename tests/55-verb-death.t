@@ -70,11 +70,11 @@ usable() {
 		[ "$now" = "$old" ] || [ "$now" = "$new" ] || case $now in *set_unfinished*) ;; *)
 			wrong "half-done and not seen: $now" ;;
 		esac
-		timeout 20 "$VRUN" -q "$@" || wrong "--set again: $?"
+		timeout 120 "$VRUN" -q "$@" || wrong "--set again: $?"
 		[ "$(state)" = "$new" ] || wrong "--set again: $(state)"
 		limited_all || wrong "a process is not under the limit" ;;
 	esac
-	timeout 20 "$VRUN" -q --enter "$me" -- true || wrong "--enter: $?"
+	timeout 120 "$VRUN" -q --enter "$me" -- true || wrong "--enter: $?"
 	# As it was, for the next time.
 	case $verb in
 	--set)
@@ -149,7 +149,7 @@ series() {
 	each "$ends"
 	times=0
 	while [ $n -le "$total" ]; do
-		timeout 20 "$killat" -o "$pid" $n "$VRUN" -q "$@" >/dev/null 2>&1 </dev/null
+		timeout 120 "$killat" -o "$pid" $n "$VRUN" -q "$@" >/dev/null 2>&1 </dev/null
 		[ $? -ne 124 ] || wrong "the verb doesn't come back"
 		gone yes
 		n=$((n + step)) times=$((times + 1))
@@ -160,7 +160,7 @@ series() {
 	bad=''
 	n=1 times=0
 	while [ $times -lt $few ]; do
-		timeout 20 "$killat" -s "$pid" $n "$VRUN" -q "$@" >/dev/null 2>"$tmp/seen" </dev/null
+		timeout 120 "$killat" -s "$pid" $n "$VRUN" -q "$@" >/dev/null 2>"$tmp/seen" </dev/null
 		[ $? -ne 124 ] || wrong "the verb doesn't come back"
 		gone no
 		[ "$(tail -n 1 "$tmp/seen")" = $n ] || break

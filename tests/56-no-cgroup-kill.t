@@ -30,6 +30,7 @@ dead() { ! alive; }
 old() { strace -f -qq -o "$tmp/trace" -e trace=openat -P cgroup.kill -e inject=openat:error=ENOENT "$VRUN" -q "$@"; }
 running() { old --status "$me"; }
 begin() {
+	rm -f "$tmp/out"
 	strace -f -qq -o "$tmp/trace.$me" -e trace=openat -P cgroup.kill -e inject=openat:error=ENOENT \
 		"$VRUN" -q --root "$tmp/r" --name "$me" "$@" >"$tmp/out" 2>&1 </dev/null &
 	pid=$!
@@ -42,7 +43,8 @@ ok "the kernel is as one without cgroup.kill" grep -q INJECTED "$tmp/trace.$me"
 ok "--kill ends a guest" old --kill "$me"
 ok "all of it" dead
 wait
-begin --init --stop-signal TERM -- sh -c "trap 'exit 4' TERM; sleep $marker & while :; do sleep 0.1; done"
+begin --init --stop-signal TERM -- sh -c "trap 'exit 4' TERM; echo up; sleep $marker & while :; do sleep 0.1; done"
+wait_for 20 grep -q up "$tmp/out"
 ok "--stop ends one with --init" old --stop "$me"
 wait "$pid"
 is "which gave its status" $? 4
@@ -54,8 +56,8 @@ for how in "--share pid" --init; do
 	begin $how -- sh -c "$many & wait"
 	kill -KILL "$(old --status "$me" | awk '$1 == "supervisor" { print $2 }')"
 	ok "$how: a supervisor killed by KILL takes the guest with it" wait_for 5 dead
+	wait            # for the supervisor, too: until it is gone there is nothing to tidy up
 	old --list >/dev/null
-	wait
 done
 is "the tree is empty" "$(find "$(cgroup2_dir)" -mindepth 1 -type d)" ""
 sleep 0

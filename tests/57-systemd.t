@@ -20,6 +20,7 @@ alive() { grep -lz "^$marker\$" /proc/[0-9]*/cmdline 2>/dev/null | grep -q .; }
 dead() { ! alive; }
 running() { "$VRUN" -q --status "$me"; }
 show() { systemctl show -P "$1" "$unit"; }
+failed() { [ "$(show ActiveState)" = failed ]; }        # then its supervisor is gone, too
 at_exit "systemctl stop $unit 2>/dev/null; systemctl reset-failed $unit 2>/dev/null; rm -f /run/systemd/system/$unit.service; systemctl daemon-reload"
 
 # With these properties, to be split.
@@ -100,7 +101,8 @@ begin() {
 	as_unit "StandardOutput=file:$tmp/said StandardError=inherit $_asked" /bin/sh -c "$_fork" sh \
 		"$VRUN" -q --root "$R" --name "$me" --ip 10.9.8.7/32@lo --share abstract --pid-file "/run/$unit.pid" "$@" -- \
 		sh -c 'trap "echo in order; exit 0" TERM; echo ready; while :; do sleep '$marker' & wait; done'
-	wait_for 30 grep -qs ready "$tmp/said" || fail "the unit's guest starts"
+	# the pid file stands a moment after COMMAND has been executed
+	wait_for 30 grep -qs ready "$tmp/said" && wait_for 30 test -s "/run/$unit.pid" || fail "the unit's guest starts"
 }
 left() {
 	find "$cg2" -type d '(' -path "*/$unit*" -o -path '*vrun*' ! -path '*/vrun-tests.service*' ')'
@@ -135,6 +137,7 @@ none_left "and nothing is left of it, either"
 begin "Type=simple"
 systemctl kill -s KILL --kill-whom=main "$unit"
 ok "systemctl kill of the supervisor: no process of the guest is left" wait_for 10 dead
+wait_for 10 failed
 "$VRUN" -q --list >/dev/null
 systemctl reset-failed "$unit"
 rm -f "/run/$unit.pid"
@@ -142,6 +145,7 @@ none_left "and nothing else after the next vrun command"
 begin "Type=simple Delegate=yes MemoryMax=200M" --cgroup self --memory 24M
 systemctl kill -s KILL "$unit"
 ok "systemctl kill of all of a unit: no process of the guest is left" wait_for 10 dead
+wait_for 10 failed
 "$VRUN" -q --list >/dev/null
 systemctl reset-failed "$unit"
 rm -f "/run/$unit.pid"

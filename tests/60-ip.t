@@ -50,7 +50,7 @@ says "without NET_BIND_SERVICE, port 80 is not" "ok EACCES" --userns no --cap-dr
 says "nor in a user namespace" "ok EACCES" --userns yes --cap-drop NET_BIND_SERVICE --ip 10.1.2.3 -- net tcp4 bind 0.0.0.0:80
 says "a secondary address" "ok ok 10.1.2.5:80" --ip 10.1.2.5 -- net tcp4 bind 0.0.0.0:80 name
 
-serve_host "$tmp/host" 240 tcp4:0.0.0.0:7000 'tcp6:[::]:7006' udp4:10.1.2.4:7001 tcp4:127.0.0.1:7002 udp4:127.0.0.1:7003 \
+serve_host "$tmp/host" 2400 tcp4:0.0.0.0:7000 'tcp6:[::]:7006' udp4:10.1.2.4:7001 tcp4:127.0.0.1:7002 udp4:127.0.0.1:7003 \
 	'udp6:[2001:db8::4]:7004' udp4:0.0.0.0:7007 'udp6:[::]:7008' 'tcp6:[::]:7016'
 host_server=$!
 says "connect: the peer sees the guest's address" "HOST tcp4:0.0.0.0:7000 10.1.2.4:7000 10.1.2.5:" \
@@ -93,7 +93,7 @@ for g in "--ip 10.1.2.3 --userns no --hide mount,proc" "--ip 10.1.2.3 --ip 2001:
 	says "UDP isn't sent to the host's wildcards, $g" "ok EPERM ok EPERM ok ok EPERM" $g -- \
 		net udp4 send 127.0.0.1:7007 udp4 send 127.0.0.1:7008 udp4 connect 127.0.0.1:7007 sendc
 	says "what nobody has refuses, as outside, $g" "ok ok ok ECONNREFUSED" $g -- \
-		net udp4 connect 127.0.0.1:7998 sendc sleep 100 sendc
+		net udp4 connect 127.0.0.1:7998 sendc refused sendc
 	says "the loopback is no source for other addresses than its own, $g" "ok ok EPERM ok ok EPERM ok ok ECONNREFUSED ok ok EPERM" $g -- \
 		net udp4 bind 127.0.0.1:0 send 10.1.2.4:7001 tcp4 bind 127.0.0.1:0 connect 10.1.2.4:7000 \
 		tcp4 bind 127.0.0.1:0 connect 10.1.2.3:7000 udp4 bind 127.0.0.1:0 send 10.1.2.3:7007
@@ -127,7 +127,7 @@ says "a closed port of one's own refuses" "ECONNREFUSED" --ip 10.1.2.3 -- net as
 # --- the loopback ------------------------------------------------------------
 
 # shellcheck disable=SC2016
-loop='net serve L 60 "$1" >/tmp/s & while ! grep -q ready /tmp/s 2>/dev/null; do sleep 0.1; done; net ask "$2" "$3"'
+loop='net serve L 600 "$1" >/tmp/s & while ! grep -q ready /tmp/s 2>/dev/null; do sleep 0.1; done; net ask "$2" "$3"'
 says "TCP over 127.0.0.1: all names are 127.0.0.1" "L tcp4:127.0.0.1:90 127.0.0.1:90 127.0.0.1:" \
 	--ip 10.1.2.3 -- sh -c "($loop) | sed 's/[0-9]* *\$//'" sh tcp4:127.0.0.1:90 tcp 127.0.0.1:90
 says "UDP over 127.0.0.1" "L udp4:127.0.0.1:90 127.0.0.1:90 127.0.0.1:" \
@@ -181,7 +181,7 @@ says "a listening wildcard and one of its addresses collide" "ok ok ok ok EADDRI
 
 # --- beside the host ---------------------------------------------------------
 
-serve_guest "$tmp/g1" 100 G --name served --ip 10.1.2.3 --ip 10.1.2.4 --ip 2001:db8::3 -- tcp4:0.0.0.0:7000 'tcp6:[::]:7006'
+serve_guest "$tmp/g1" 1000 G --name served$$ --ip 10.1.2.3 --ip 10.1.2.4 --ip 2001:db8::3 -- tcp4:0.0.0.0:7000 'tcp6:[::]:7006'
 name=$("$net" bpf-name | tr -d ' ')
 like "(the programs have a name)" "$name" '^vr[0-9a-f]{6}$'
 unlike "a port that the host has by wildcard is free for a guest" "$(cat "$tmp/g1")" EADDRINUSE
@@ -192,7 +192,7 @@ is "the others are the host's" "$(ask tcp 10.1.2.5:7000 | cut -d' ' -f1)" HOST
 is "127.0.0.1 is the host's" "$(ask tcp 127.0.0.1:7000 | cut -d' ' -f1)" HOST
 is "the same for dual stack" "$(ask tcp '[2001:db8::3]:7006' | cut -d' ' -f1) $(ask tcp 10.1.2.3:7006 | cut -d' ' -f1) \
 $(ask tcp '[2001:db8::4]:7006' | cut -d' ' -f1) $(ask tcp 10.1.2.5:7006 | cut -d' ' -f1)" "G G HOST HOST"
-"$VRUN" --enter served -- net serve V6 90 'tcp6:[2001:db8::3]:7016' >"$tmp/v6" 2>&1 &
+"$VRUN" --enter served$$ -- net serve V6 900 'tcp6:[2001:db8::3]:7016' >"$tmp/v6" 2>&1 &
 wait_for 10 grep -q '^ready' "$tmp/v6"
 is "and for one IPv6 address beside the host's wildcard" "$(ask tcp '[2001:db8::3]:7016' | cut -d' ' -f1,3) $(
 	ask tcp '[2001:db8::4]:7016' | cut -d' ' -f1)" "V6 [2001:db8::3]:7016 HOST"
@@ -242,7 +242,7 @@ host "all that is possible" "ok ok ok ok ok" udp4 send 224.0.0.251:5353 udp4 set
 # --- abstract UNIX sockets ---------------------------------------------------
 
 if [ -z "$abstract" ]; then
-	"$net" abstract-listen vrun-test sleep 20000 >/dev/null &
+	"$net" abstract-listen vrun-test sleep 600000 >/dev/null &
 	listener=$!
 	at_exit "kill $listener 2>/dev/null"
 	wait_for 10 sh -c "'$net' abstract vrun-test | grep -q '^ok'"
@@ -263,35 +263,35 @@ fi
 
 # --- a running guest ---------------------------------------------------------
 
-guest --name moving --ip 10.1.2.3 -- sh -c 'net tcp4 bind 0.0.0.0:7010 listen udp4 bind 10.1.2.3:7011 sleep 100 send 10.1.2.5:9 touch /sent until /moved \
+guest --name moving$$ --ip 10.1.2.3 -- sh -c 'net tcp4 bind 0.0.0.0:7010 listen udp4 bind 10.1.2.3:7011 send 10.1.2.5:9 touch /sent until /moved \
 	send 10.1.2.5:9 tcp4 bind 10.1.2.3:0 tcp4 bind 10.1.2.4:0' >"$tmp/moving" 2>&1 &
 moving=$!
-serve_guest "$tmp/wild" 100 W --name wild --ip 10.1.2.3 --ip 10.7.0.1 -- tcp4:0.0.0.0:7012
+serve_guest "$tmp/wild" 1000 W --name wild$$ --ip 10.1.2.3 --ip 10.7.0.1 -- tcp4:0.0.0.0:7012
 wait_for 10 test -e "$R/sent"
-ok "--set --ip replaces the list" "$VRUN" --set moving --ip 10.1.2.4
-like "--status shows it" "$("$VRUN" --status moving)" "addresses *10.1.2.4$"
+ok "--set --ip replaces the list" "$VRUN" --set moving$$ --ip 10.1.2.4
+like "--status shows it" "$("$VRUN" --status moving$$)" "addresses *10.1.2.4$"
 : >"$R/moved"
-ok "a guest's wildcard listener" "$VRUN" --set wild --ip 10.1.2.3 --ip 10.7.0.2
+ok "a guest's wildcard listener" "$VRUN" --set wild$$ --ip 10.1.2.3 --ip 10.7.0.2
 is "serves an address that it was given since" "$(ask tcp 10.7.0.2:7012 | cut -d' ' -f1)" W
 isnt "and no more the one that was taken" "$(ask tcp 10.7.0.1:7012 | cut -d' ' -f1)" W
-exits "--set --ip none is an error" 125 "$VRUN" --set wild --ip none
-exits "--set --ip-later without addresses is one" 125 "$VRUN" --set wild --ip-later
-guest --name peers --ip 10.1.2.3 --connect-allow 10.1.2.4:7000 --connect-allow 10.1.2.5 -- sleep 100 &
+exits "--set --ip none is an error" 125 "$VRUN" --set wild$$ --ip none
+exits "--set --ip-later without addresses is one" 125 "$VRUN" --set wild$$ --ip-later
+guest --name peers$$ --ip 10.1.2.3 --connect-allow 10.1.2.4:7000 --connect-allow 10.1.2.5 -- sleep 600 &
 peers=$!
-wait_for 10 sh -c "'$VRUN' -q --list | grep -qx peers"
-reached() { "$VRUN" --enter peers -- net tcp4 connect 10.1.2.4:7000 tcp4 connect 10.1.2.5:7001 tcp4 connect 10.1.2.4:7001; }
+wait_for 10 sh -c "'$VRUN' -q --list | grep -qx peers$$"
+reached() { "$VRUN" --enter peers$$ -- net tcp4 connect 10.1.2.4:7000 tcp4 connect 10.1.2.5:7001 tcp4 connect 10.1.2.4:7001; }
 is "a guest that may reach two peers" "$(reached)" "ok ok ok ECONNREFUSED ok EPERM "
-ok "--set --connect-deny of one of them" "$VRUN" --set peers --connect-deny 10.1.2.5
+ok "--set --connect-deny of one of them" "$VRUN" --set peers$$ --connect-deny 10.1.2.5
 is "leaves the list of those it may reach, and all others denied" "$(reached)" "ok ok ok EPERM ok EPERM "
-ok "--set --connect-allow" "$VRUN" --set peers --connect-allow 10.1.2.0/24
+ok "--set --connect-allow" "$VRUN" --set peers$$ --connect-allow 10.1.2.0/24
 is "replaces that list, and leaves the one of those denied" "$(reached)" "ok ok ok EPERM ok ECONNREFUSED "
-ok "--set --connect-deny none" "$VRUN" --set peers --connect-deny none
+ok "--set --connect-deny none" "$VRUN" --set peers$$ --connect-deny none
 is "empties it" "$(reached)" "ok ok ok ECONNREFUSED ok ECONNREFUSED "
-exits "more peers than fit, with those that stay, are an error" 125 "$VRUN" --set peers --connect-deny 10.2.0.1 \
+exits "more peers than fit, with those that stay, are an error" 125 "$VRUN" --set peers$$ --connect-deny 10.2.0.1 \
 	--connect-deny 10.2.0.2 --connect-deny 10.2.0.3 --connect-deny 10.2.0.4 --connect-deny 10.2.0.5 \
 	--connect-deny 10.2.0.6 --connect-deny 10.2.0.7 --connect-deny 10.2.0.8
 is "and change nothing" "$(reached)" "ok ok ok ECONNREFUSED ok ECONNREFUSED "
-"$VRUN" --kill peers
+"$VRUN" --kill peers$$
 wait $peers 2>/dev/null
 wait $moving
 is "a socket on a removed address can't send; bind obeys the new list" "$(cat "$tmp/moving")" \
@@ -310,17 +310,19 @@ is "stays" "$(here 10.1.2.3)" 1
 ok "IPv6, which waits for duplicate address detection" guest --ip 2001:db8::77/64@host0 -- \
 	sh -c 'case $(net tcp6 bind "[2001:db8::77]:0") in "ok ok "*) ;; *) exit 1 ;; esac'
 is "is taken away, too" "$(here 2001:db8::77)" 0
-guest --name first --ip 10.3.3.1/24@host0 -- sleep 30 &
-wait_for 10 sh -c "'$VRUN' -q --list | grep -qx first"
-guest --name second --ip 10.3.3.2/24@host0 -- sleep 30 &
-wait_for 10 sh -c "'$VRUN' -q --list | grep -qx second"
-ok "of two guests in one network" "$VRUN" --kill first
+guest --name first$$ --ip 10.3.3.1/24@host0 -- sleep 600 &
+wait_for 10 sh -c "'$VRUN' -q --list | grep -qx first$$"
+guest --name second$$ --ip 10.3.3.2/24@host0 -- sleep 600 &
+second=$!
+wait_for 10 sh -c "'$VRUN' -q --list | grep -qx second$$"
+ok "of two guests in one network" "$VRUN" --kill first$$
 wait_for 5 sh -c '! ip addr show dev host0 | grep -q 10.3.3.1/'
 is "the primary address goes, the other stays" "$(here 10.3.3.1) $(here 10.3.3.2)" "0 1"
-supervisor=$("$VRUN" --status second | awk '$1 == "supervisor" { print $2 }')
-init=$("$VRUN" --status second | awk '$1 == "init" { print $2 }')
+supervisor=$("$VRUN" --status second$$ | awk '$1 == "supervisor" { print $2 }')
+init=$("$VRUN" --status second$$ | awk '$1 == "init" { print $2 }')
 kill -KILL "$supervisor"
 wait_for 10 sh -c "! kill -0 $init"
+wait $second    # nobody is dead before its supervisor is
 # On a machine with more guests any vrun may have been the next one: it is there or gone already, never later.
 unshare --net "$VRUN" --list >/dev/null
 is "the next vrun command takes it away, even from another network" "$(here 10.3.3.2)" 0
@@ -332,7 +334,7 @@ is "--explain -v shows a guest's programs: those for IPv4, and the listeners' tw
 
 # --- nothing left ------------------------------------------------------------
 
-for g in served wild; do "$VRUN" -q --kill $g; done
+for g in served$$ wild$$; do "$VRUN" -q --kill $g; done
 kill $host_server ${listener-}
 wait
 "$VRUN" --list >/dev/null

@@ -178,11 +178,17 @@ done
 # --- listening without bind, and what a wildcard hears -----------------------
 
 guest --ip 10.1.2.3 -- net tcp4 listen name accept >"$tmp/lonely" 2>&1 &
+lonely=$!
 wait_for 10 grep -q 0.0.0.0: "$tmp/lonely"
 port=$(sed 's/.*0.0.0.0:\([0-9]*\).*/\1/' "$tmp/lonely")
-is "listen without bind doesn't answer on another address" "$(timeout 1 "$net" tcp4 connect "10.1.2.4:$port")" "ok "
+"$net" tcp4 connect "10.1.2.4:$port" >"$tmp/unheard" &
+unheard=$!
+wait_for 10 grep -q ok "$tmp/unheard"
+sleep 1
+kill $unheard
+is "listen without bind doesn't answer on another address" "$(cat "$tmp/unheard")" "ok "
 is "but on the guest's" "$("$net" tcp4 connect "10.1.2.3:$port")" "ok ok "
-wait $!
+wait $lonely
 "$net" tcp4 listen name accept >"$tmp/control" 2>&1 &
 wait_for 10 grep -q 0.0.0.0: "$tmp/control"
 port=$(sed 's/.*0.0.0.0:\([0-9]*\).*/\1/' "$tmp/control")
@@ -241,13 +247,13 @@ done
 
 # --- two guests --------------------------------------------------------------
 
-serve_guest "$tmp/a" 100 A --name a --ip 10.1.2.3 --ip 2001:db8::3 -- tcp4:127.0.0.1:7100 'tcp6:[::1]:7100' udp4:127.0.0.1:7100 \
+serve_guest "$tmp/a" 1000 A --name a$$ --ip 10.1.2.3 --ip 2001:db8::3 -- tcp4:127.0.0.1:7100 'tcp6:[::1]:7100' udp4:127.0.0.1:7100 \
 	'udp6:[::1]:7100' tcp4:0.0.0.0:7101
 lback=$(ss -Hltn "sport = :7100" | awk '{ print $4 }' | grep ^127)
 like "a guest's loopback is an address of its own on the host" "$lback" '^127\.[0-9]*\.[0-9]*\.1:7100$'
 is "(outside: there it answers)" "$(ask tcp "$lback" | cut -d' ' -f1)" A
 says "another guest doesn't reach it" ECONNREFUSED --ip 10.1.2.4 -- net ask tcp "$lback"
-says "by UDP neither" "ECONNREFUSED" --ip 10.1.2.4 -- sh -c "net udp4 connect $lback sendc sleep 100 sendc | sed 's/.* \(E[A-Z]*\).*/\1/'"
+says "by UDP neither" "ECONNREFUSED" --ip 10.1.2.4 -- sh -c "net udp4 connect $lback sendc refused sendc | sed 's/.* \(E[A-Z]*\).*/\1/'"
 says "its 127.0.0.1 is another" ECONNREFUSED --ip 10.1.2.4 -- net ask tcp 127.0.0.1:7100
 says "its ::1 is, too" "ECONNREFUSED" --ip 2001:db8::4 -- net ask tcp '[::1]:7100'
 ula=$(ss -H6ltn "sport = :7100" | awk '{ print $4 }' | sed -n 's/:7100$//p' | grep fd76)
@@ -261,7 +267,7 @@ says "and from a loopback nothing goes to others" "ok ok EPERM ok ok EPERM ok ok
 	udp4 bind 127.0.0.1:0 send 10.1.2.3:7100 udp6 bind '[::1]:0' send '[2001:db8::3]:7100'
 
 # Who is on the network and sends what is for these addresses to this host.
-unshare --net sleep 200 &
+unshare --net sleep 2000 &
 lan=$!
 at_exit "kill $lan 2>/dev/null"
 wait_for 10 sh -c "[ \"\$(readlink /proc/$lan/ns/net)\" != \"\$(readlink /proc/self/ns/net)\" ]"
@@ -269,11 +275,11 @@ ip link set peer0 netns "$lan"
 on_lan() { nsenter -t "$lan" -n "$@"; }
 on_lan sh -c 'ip link set peer0 up && ip addr add 2001:db8::50/64 dev peer0 nodad && ip route add fd76:7275:6e00::/48 via 2001:db8::3'
 ip addr add fd76:7275:6e00::1/128 dev lo nodad
-serve_host "$tmp/ula" 60 'udp6:[fd76:7275:6e00::1]:7100'
+serve_host "$tmp/ula" 600 'udp6:[fd76:7275:6e00::1]:7100'
 is "(outside: the network reaches an address of lo)" "$(on_lan "$net" ask udp '[fd76:7275:6e00::1]:7100' | cut -d' ' -f1)" HOST
 like "the network doesn't reach a guest's ::1" "$(on_lan "$net" udp6 connect "$ula:7100" sendc recv-soon)" ' none $'
 
-serve_guest "$tmp/r1" 100 R1 --name r1 --userns no --ip 10.1.2.4 -- reuse4:10.1.2.4:7102
+serve_guest "$tmp/r1" 1000 R1 --name r1$$ --userns no --ip 10.1.2.4 -- reuse4:10.1.2.4:7102
 for a in 10.1.2.5:7102 0.0.0.0:7102; do
 	rm -f "$R/asked"
 	guest --userns no --ip 10.1.2.5 -- net tcp4 set reuseport bind $a listen until /asked >"$tmp/thief" 2>&1 &
@@ -284,8 +290,8 @@ for a in 10.1.2.5:7102 0.0.0.0:7102; do
 	wait $!
 done
 says "both serve the same port" "ok ok ok" --ip 10.1.2.4 -- net tcp4 bind 0.0.0.0:7101 listen
-"$VRUN" --kill a        # or the next file's guest of that name finds it in use
-"$VRUN" --kill r1
+"$VRUN" --kill a$$
+"$VRUN" --kill r1$$
 
 # --- one guest's share of the table of listeners ------------------------------
 
@@ -322,10 +328,10 @@ is "(none of these sockets was refused)" "$(cat "$tmp/crowd")" "ok ok ok ok ok o
 
 # --- death -------------------------------------------------------------------
 
-guest --name orphan --ip 10.1.2.3 -- sleep 60 &
-wait_for 10 sh -c "'$VRUN' -q --list | grep -qx orphan"
-supervisor=$("$VRUN" --status orphan | awk '$1 == "supervisor" { print $2 }')
-cgroup=$(cgroup2_dir)$("$VRUN" --status orphan | awk '$1 == "cgroup" { print $2 }')
+guest --name orphan$$ --ip 10.1.2.3 -- sleep 600 &
+wait_for 10 sh -c "'$VRUN' -q --list | grep -qx orphan$$"
+supervisor=$("$VRUN" --status orphan$$ | awk '$1 == "supervisor" { print $2 }')
+cgroup=$(cgroup2_dir)$("$VRUN" --status orphan$$ | awk '$1 == "cgroup" { print $2 }')
 kill -KILL "$supervisor"
 mkdir -p "$cgroup/payload" 2>/dev/null
 # A process in what the guest left: as one would be that outlived its supervisor.

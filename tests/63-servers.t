@@ -57,18 +57,18 @@ host_side() {
 }
 # shellcheck disable=SC2086
 guest_a() {
-	"$VRUN" -q --name a --root "$D" --bind /usr --bind "$tmp/a:/mnt:idmap" $A "$@" -- sh /mnt/start A /mnt 7000 >"$tmp/a.log" 2>&1 </dev/null &
+	"$VRUN" -q --name a$$ --root "$D" --bind /usr --bind "$tmp/a:/mnt:idmap" $A "$@" -- sh /mnt/start A /mnt 7000 >"$tmp/a.log" 2>&1 </dev/null &
 }
 # shellcheck disable=SC2086
 guest_b() {
-	"$VRUN" -q --name b --bind "$tmp/passwd:/etc/passwd" --bind "$tmp/b:/mnt" $B "$@" -- sh /mnt/start B /mnt 7000 >"$tmp/b.log" 2>&1 </dev/null &
+	"$VRUN" -q --name b$$ --bind "$tmp/passwd:/etc/passwd" --bind "$tmp/b:/mnt" $B "$@" -- sh /mnt/start B /mnt 7000 >"$tmp/b.log" 2>&1 </dev/null &
 }
 started() {
 	for s in java node rust python; do
 		[ ! -e "$tmp/$1/$s.log" ] || grep -q 'is ready' "$tmp/$1/$s.log" || return 1
 	done
 	[ ! -e "$tmp/$1/pg.log" ] || grep -q 'ready to accept' "$tmp/$1/pg.log" || return 1
-	[ -e "$tmp/$1/python.log" ]
+	[ -e "$tmp/$1/listen.log" ]
 }
 up() {
 	wait_for 60 started "$1" || { fail "$1: its servers start"; tail -n 5 "$tmp/$1.log" "$tmp/$1"/*.log | _diag; }
@@ -140,17 +140,17 @@ ask_everybody
 
 # --- between guests, and within ----------------------------------------------
 
-is "from guest to guest: the other's servers" "$("$VRUN" --enter b -- sh -c \
+is "from guest to guest: the other's servers" "$("$VRUN" --enter b$$ -- sh -c \
 	'echo tcp 7031 10.1.2.3 2001:db8::4 10.1.2.6 2001:db8::1 | python3 /mnt/ask.py')" "tcp 7031 A 10.1.2.3 A 2001:db8::4 B 10.1.2.6 HOST 2001:db8::1"
 is "a guest's 127.0.0.1 and ::1: its own" "$(for g in a b; do
-	"$VRUN" --enter $g -- sh -c 'printf "%s\n" "tcp 7031 127.0.0.1 ::1" "tcp 7032 127.0.0.1 ::1" | python3 /mnt/ask.py'; done)" \
+	"$VRUN" --enter $g$$ -- sh -c 'printf "%s\n" "tcp 7031 127.0.0.1 ::1" "tcp 7032 127.0.0.1 ::1" | python3 /mnt/ask.py'; done)" \
 	"tcp 7031 A 127.0.0.1 A ::1
 tcp 7032 A 127.0.0.1 A ::1
 tcp 7031 B 127.0.0.1 B ::1
 tcp 7032 B 127.0.0.1 B ::1"
 if real sshd; then
 	# shellcheck disable=SC2016
-	is "ssh from guest to guest: the peer is the guest's address" "$("$VRUN" --enter b -- ssh -n -F none -i /mnt/key -o BatchMode=yes \
+	is "ssh from guest to guest: the peer is the guest's address" "$("$VRUN" --enter b$$ -- ssh -n -F none -i /mnt/key -o BatchMode=yes \
 		-o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -o LogLevel=ERROR root@10.1.2.4 'echo $WHO ${SSH_CONNECTION%% *}' 2>&1)" "A 10.1.2.5"
 	like "a terminal over ssh is the guest's own" "$(ssh_to -tt root@10.1.2.3 'tty; echo $WHO' 2>&1 | tr -d '\r' | tr '\n' ' ')" '^/dev/pts/[0-9]+ A $'
 	is "and files go through it" "$(head -c 100000 /dev/zero | ssh -F none -i "$tmp/h/key" -o BatchMode=yes -o UserKnownHostsFile=/dev/null \
@@ -165,15 +165,15 @@ if [ -n "$pg" ]; then
 		printf '%s\n' "$out" | sed -n 's/^tps/# tps/p'
 		like "PostgreSQL in $g: parallel workers share POSIX memory" "$(psql -qtAX -U postgres -h "${x#*:}" -c 'set force_parallel_mode = on' \
 			-c 'set parallel_setup_cost = 0' -c 'explain (analyze, costs off) select count(*) from pgbench_accounts' 2>&1)" 'Workers Launched: [1-9]'
-		is "PostgreSQL in $g: its SysV segment is the guest's own" "$("$VRUN" --enter $g -- ipcs -m | grep -c postgres)" 1
+		is "PostgreSQL in $g: its SysV segment is the guest's own" "$("$VRUN" --enter $g$$ -- ipcs -m | grep -c postgres)" 1
 	done
 fi
 
 # --- the other way round -----------------------------------------------------
 
 if [ -n "${VRUN_LONG-}" ]; then
-	"$VRUN" --kill a
-	"$VRUN" --kill b
+	"$VRUN" --kill a$$
+	"$VRUN" --kill b$$
 	rm -f "$tmp"/[ab]/*.log "$tmp"/[ab]/pg/postmaster.pid
 	guest_a --hide mount,proc --userns no $abstract
 	guest_b
@@ -181,7 +181,7 @@ if [ -n "${VRUN_LONG-}" ]; then
 	up b
 	ask_everybody
 fi
-"$VRUN" --kill a
-"$VRUN" --kill b
+"$VRUN" --kill a$$
+"$VRUN" --kill b$$
 kill -KILL $host_side                   # unshare --fork ignores TERM
 wait

@@ -30,6 +30,7 @@ for f in host_key key; do ! real ssh-keygen || ssh-keygen -q -t ed25519 -N '' -f
 wait_for 10 test -e "$tmp/up"
 ip link set peer0 netns $peer
 wait_for 20 grep -q ready "$tmp/seen" || { fail "the other machine is up"; _diag <"$tmp/peer.err"; }
+[ ! -e "$tmp/sshd_config" ] || ! command -v sshd >/dev/null || wait_for 20 grep -q 'listening on ::' "$tmp/sshd.log"
 
 # --- two guests: all of the defaults, and none -------------------------------
 
@@ -43,12 +44,12 @@ echo "nameserver 10.1.2.200" >"$D/etc/resolv.conf"
 mkdir "$tmp/k"
 [ ! -e "$tmp/key" ] || cp "$tmp/key" "$tmp/k"
 chmod 711 "$tmp"
-"$VRUN" -q --name a --root "$D" --bind /usr --bind "$tmp/k:/root:idmap" --ip 10.1.2.3/24 --ip 2001:db8::3/64 -- sleep 200 >"$tmp/a" 2>&1 &
-"$VRUN" -q --name b --hide mount,proc $abstract --bind "$D/etc/resolv.conf:/etc/resolv.conf" --bind "$tmp/k:/mnt" \
-	--ip 10.1.2.5/24 --ip 2001:db8::5/64 -- sleep 200 >"$tmp/b" 2>&1 &
-for g in a b; do wait_for 10 sh -c "'$VRUN' -q --list | grep -qx $g" || { fail "guest $g starts"; _diag <"$tmp/$g"; }; done
+"$VRUN" -q --name a$$ --root "$D" --bind /usr --bind "$tmp/k:/root:idmap" --ip 10.1.2.3/24 --ip 2001:db8::3/64 -- sleep 2000 >"$tmp/a" 2>&1 &
+"$VRUN" -q --name b$$ --hide mount,proc $abstract --bind "$D/etc/resolv.conf:/etc/resolv.conf" --bind "$tmp/k:/mnt" \
+	--ip 10.1.2.5/24 --ip 2001:db8::5/64 -- sleep 2000 >"$tmp/b" 2>&1 &
+for g in a b; do wait_for 10 sh -c "'$VRUN' -q --list | grep -qx $g$$" || { fail "guest $g starts"; _diag <"$tmp/$g"; }; done
 guests="a:3:/root b:5:/mnt"
-in_guest() { "$VRUN" --enter "$@" 2>&1; }
+in_guest() { _in=$1$$; shift; "$VRUN" --enter "$_in" "$@" 2>&1; }
 
 for x in $guests; do
 	g=${x%%:*} end=${x#*:} keys=${x##*:}
@@ -66,10 +67,12 @@ for x in $guests; do
 	fi
 	if real ping; then
 		: >"$tmp/seen"
-		like "guest $g: ping" "$(in_guest "$g" -- ping -n -c 1 -W 5 10.1.2.200)" ' 0% packet loss'
-		like "guest $g: ping -6" "$(in_guest "$g" -- ping -n -6 -c 1 -W 5 2001:db8::200)" ' 0% packet loss'
+		like "guest $g: ping" "$(in_guest "$g" -- ping -n -c 1 -W 50 10.1.2.200)" ' 0% packet loss'
+		like "guest $g: ping -6" "$(in_guest "$g" -- ping -n -6 -c 1 -W 50 2001:db8::200)" ' 0% packet loss'
+		# by a thread each, so in any order
+		wait_for 5 grep -q 'ping 10' "$tmp/seen"
 		wait_for 5 grep -q 'ping 2001' "$tmp/seen"
-		is "guest $g: the other machine saw its addresses" "$(tr -d '\000' <"$tmp/seen" | sed -n 's/^ping //p' | tr '\n' ' ')" "$own "
+		is "guest $g: the other machine saw its addresses" "$(tr -d '\000' <"$tmp/seen" | sed -n 's/^ping //p' | sort | tr '\n' ' ')" "$own "
 	fi
 	if real ssh && real sshd; then
 		# shellcheck disable=SC2016
@@ -94,7 +97,7 @@ if debian_root debian python3-minimal procps passwd systemd-sysv; then
 else
 	skip "no Debian root"
 fi
-"$VRUN" --kill a
-"$VRUN" --kill b
+"$VRUN" --kill a$$
+"$VRUN" --kill b$$
 kill $peer "$(cat "$tmp/sshd.pid")"
 wait

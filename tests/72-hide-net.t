@@ -71,7 +71,7 @@ is "a client on the host is served by the guest" "$(cat "$tmp/host" "$tmp/guest"
 host sh -c "$helpers/sock serve 10.78.0.6 8081 >$tmp/host & $V --hide net -- sock call 10.78.0.6 8081 >$tmp/guest; wait"
 is "and the guest is served by the host" "$(cat "$tmp/host" "$tmp/guest" | tr '\n' ' ')" "from-client from-server "
 
-host sh -c "$helpers/sock listen vrun-t72 30 >$tmp/abs & a=\$!; until grep -q @vrun-t72 /proc/net/unix; do sleep 0.1; done; $V --hide net -- sock abstract vrun-t72 >$tmp/a1
+host sh -c "$helpers/sock listen vrun-t72 600 >$tmp/abs & a=\$!; until grep -q @vrun-t72 /proc/net/unix; do sleep 0.1; done; $V --hide net -- sock abstract vrun-t72 >$tmp/a1
 	$helpers/sock abstract vrun-t72 >$tmp/a2; kill \$a"
 is "an abstract UNIX socket of the host's isn't there" "$(cat "$tmp/a1")" 111
 is "(control) outside it is" "$(cat "$tmp/a2")" 0
@@ -90,23 +90,23 @@ guest -- sh -c 'sock cost 500'
 like "a socket costs (median, µs)" "$out" '^[0-9.]+$'
 echo "# socket and close: $out µs; without: $(host $V --hide mount,proc --share abstract -- sock cost 500) µs"
 
-host "$VRUN" -q --name seen --root "$R" --ip 10.78.0.5 --hide net -- sh -c 'while :; do ip addr >/root/now; sleep 0.2; done' &
+host "$VRUN" -q --name seen$$ --root "$R" --ip 10.78.0.5 --hide net -- sh -c 'while :; do ip addr >/root/now; sleep 0.2; done' &
 vrun=$!
 ok "a guest shows its address" wait_for 5 grep -q 10.78.0.5 "$R/root/now"
-ok "--set --ip gives it another" host "$VRUN" --set seen --ip 10.78.0.6 --ip 2001:db8::6
+ok "--set --ip gives it another" host "$VRUN" --set seen$$ --ip 10.78.0.6 --ip 2001:db8::6
 ok "which it shows" wait_for 5 grep -q 10.78.0.6 "$R/root/now"
-ok "and uses" wait_for 5 host "$VRUN" --enter seen -- sock meet 10.78.0.6
-sleep 0.3
-unlike "the old one is gone" "$(cat "$R/root/now")" '10\.78\.0\.5|db8::5|10\.99'
+ok "and uses" wait_for 5 host "$VRUN" --enter seen$$ -- sock meet 10.78.0.6
+only_new() { cp "$R/root/now" "$tmp/now"; grep -q 10.78.0.6 "$tmp/now" && ! grep -Eq '10\.78\.0\.5|db8::5|10\.99' "$tmp/now"; }
+ok "the old one is gone" wait_for 5 only_new
 
 # Addresses that the view can't show, since somebody has taken IPv6 away in there.
-host "$VRUN" --set seen --ip 10.78.0.6
-inside=$("$VRUN" --status seen --json | tr ',{' '\n\n' | sed -n 's/^ *"pid": *\([0-9]*\).*/\1/p')
+host "$VRUN" --set seen$$ --ip 10.78.0.6
+inside=$("$VRUN" --status seen$$ --json | tr ',{' '\n\n' | sed -n 's/^ *"pid": *\([0-9]*\).*/\1/p')
 nsenter --net="/proc/$inside/ns/net" sh -c 'for d in all default; do echo 1 >/proc/sys/net/ipv6/conf/$d/disable_ipv6; done'
-exits "a --set --ip that fails within the view" 125 host "$VRUN" --set seen --ip 10.78.0.5 --ip 10.78.7.7@secret0 --ip 2001:db8::5
+exits "a --set --ip that fails within the view" 125 host "$VRUN" --set seen$$ --ip 10.78.0.5 --ip 10.78.7.7@secret0 --ip 2001:db8::5
 is "leaves no address on the host" "$(host ip addr | grep -c '10\.78\.7\.7')" 0
-like "and the view as it was" "$(host "$VRUN" --enter seen -- ip addr)" '10\.78\.0\.6'
-host "$VRUN" --kill seen
+like "and the view as it was" "$(host "$VRUN" --enter seen$$ -- ip addr)" '10\.78\.0\.6'
+host "$VRUN" --kill seen$$
 wait "$vrun"
 
 # What --set gave lasts over a reboot; and holds on what enters where pid 1 makes no children for vrun.
@@ -119,20 +119,20 @@ cat >"$R/bin/again" <<-'S'
 S
 chmod 755 "$R/bin/again"
 boots() { [ "$(wc -l <"$R/root/boots")" -eq "$1" ]; }
-pids() { "$VRUN" --status again | awk '$1 == "pids" { print $2 }'; }
-host "$VRUN" -q --init --name again --root "$R" --ip 10.78.0.5 --hide net -- /bin/again &
+pids() { "$VRUN" --status again$$ | awk '$1 == "pids" { print $2 }'; }
+host "$VRUN" -q --init --name again$$ --root "$R" --ip 10.78.0.5 --hide net -- /bin/again &
 vrun=$!
 wait_for 10 boots 1
-wait_for 10 "$VRUN" -q --status again
-ok "--set of a guest with --init" host "$VRUN" --set again --ip 10.78.0.6 --pids 77
-ok "--enter of it" host "$VRUN" --enter again -- sh -c 'sleep 600 & sleep 600 & sleep 600 & echo'
+wait_for 10 "$VRUN" -q --status again$$
+ok "--set of a guest with --init" host "$VRUN" --set again$$ --ip 10.78.0.6 --pids 77
+ok "--enter of it" host "$VRUN" --enter again$$ -- sh -c 'sleep 600 & sleep 600 & sleep 600 & echo'
 ok "what entered counts for the limit" [ "$(pids)" -ge 4 ]
-"$VRUN" --kill again --signal USR1
+"$VRUN" --kill again$$ --signal USR1
 ok "it reboots" wait_for 10 boots 2
 ok "and shows the address that --set gave it" wait_for 5 grep -q 10.78.0.6 "$R/root/now"
 unlike "not the one it was started with" "$(cat "$R/root/now")" '10\.78\.0\.5'
 ok "the limit counts what it starts" wait_for 5 eval '[ "$(pids)" -ge 1 ]'
-"$VRUN" --kill again
+"$VRUN" --kill again$$
 wait "$vrun"
 
 run host $V --hide net --share abstract -- true

@@ -11,8 +11,8 @@ leftovers_before
 
 # Sockets that are nobody's: the host's own, and another guest's, on the very ports and on 127.0.0.1.
 mkfifo "$tmp/host.in" "$tmp/other.in"
-sleep 110 >"$tmp/host.in" & keep1=$!
-sleep 110 >"$tmp/other.in" & keep2=$!
+sleep 1100 >"$tmp/host.in" & keep1=$!
+sleep 1100 >"$tmp/other.in" & keep2=$!
 at_exit "kill $keep1 $keep2 2>/dev/null"
 "$socks" hold 10.78.0.7 - <"$tmp/host.in" >"$tmp/host" 2>&1 &
 wait_for 20 grep -q ready "$tmp/host"
@@ -22,7 +22,7 @@ wait_for 20 grep -q ready "$tmp/other"
 
 # Lines of the tables for sockets that a process has (inode 0: not accepted yet, or already closed).
 sorted() { grep '^[tu]' "$1" | grep -v ' 0$' | sort; }
-hold='mkfifo /tmp/in; sleep 60 >/tmp/in & socks hold "$@" </tmp/in >/tmp/knows &
+hold='mkfifo /tmp/in; sleep 600 >/tmp/in & socks hold "$@" </tmp/in >/tmp/knows &
 	while ! grep -q ready /tmp/knows 2>/dev/null; do usleep 20000; done
 	cat /tmp/knows; echo ==; socks list; echo ==; socks list /proc/1/net'
 # shellcheck disable=SC2016 # expanded in the guest
@@ -79,7 +79,7 @@ like "sockstat has nothing of the machine's" "$out" '^TCP: inuse 0 orphan 0 tw 0
 like "a name that isn't there isn't" "$out" 'No such file'
 
 # Other processes' /proc/PID/net can't be covered: it is of the network namespace that they live in, where no socket is.
-run view --ip 10.78.0.5 --hide net -- sh -c 'net tcp4 bind 10.78.0.5:8070 listen sleep 20000 >/dev/null & pid=$!
+run view --ip 10.78.0.5 --hide net -- sh -c 'net tcp4 bind 10.78.0.5:8070 listen sleep 600000 >/dev/null & pid=$!
 	while ! grep -q :1F86 /proc/net/tcp && [ $((n = n + 1)) -lt 400 ]; do usleep 50000; done
 	grep -c :1F86 /proc/net/tcp; cd /proc; cat self/net/tcp thread-self/net/tcp $pid/net/tcp $pid/task/$pid/net/udp self/net/dev'
 is "a socket shows in /proc/net" "$(echo "$out" | head -n 1)" 1
@@ -89,9 +89,9 @@ like "(control) a guest without --hide net has all of them there" "$("$VRUN" -q 
 	--share abstract -- cat /proc/self/net/tcp)" ' 06004E0A:1F90 '
 
 # Raw sockets: sock_diag has them in few kernels; else the owner tells whose they are.
-"$net" raw4 1 sleep 20000 >/dev/null 2>&1 & raw=$!
+"$net" raw4 1 sleep 600000 >/dev/null 2>&1 & raw=$!
 at_exit "kill $raw 2>/dev/null"
-run view --ip 10.78.0.5 --ip 2001:db8::5 --hide net -- sh -c 'net raw4 1 sleep 20000 & net raw6 58 sleep 20000 & sleep 0.1
+run view --ip 10.78.0.5 --ip 2001:db8::5 --hide net -- sh -c 'net raw4 1 sleep 600000 & net raw6 58 sleep 600000 & sleep 0.1
 	while [ "$(grep -c : /proc/net/raw /proc/net/raw6 | grep -c ":1$")" -lt 2 ] && [ $((n = n + 1)) -lt 100 ]; do usleep 50000; done
 	cat /proc/net/raw /proc/net/raw6; ls -l /proc/[0-9]*/fd 2>/dev/null | sed "s/.* -> //" | grep socket; grep RAW /proc/net/sockstat'
 is "raw sockets show, its own" "$(printf '%s\n' "$out" | awk '/^ +[0-9]+:/ { print $2 }' | tr '\n' ' ')" \
@@ -111,7 +111,7 @@ for u in yes no; do
 	rm -f "$R"/root/ended* "$R/root/go"
 	"$VRUN" -q --userns $u --root "$R" --ip 10.78.0.5 --ip 2001:db8::5 --hide net -- sh -c '
 		for at in 4:10.78.0.5 6:2001:db8::5 1:127.0.0.1; do
-			mkfifo /tmp/in${at%%:*}; sleep 60 >/tmp/in${at%%:*} &
+			mkfifo /tmp/in${at%%:*}; sleep 600 >/tmp/in${at%%:*} &
 			socks ended ${at#*:} 8090 </tmp/in${at%%:*} >/root/ended.${at%%:*} &
 			while ! grep -q ready /root/ended.${at%%:*} 2>/dev/null; do usleep 20000; done
 		done; >/root/ended
@@ -139,9 +139,9 @@ like "(control) and the host's client of the guest" "$(awk '{ print $2, $3 }' "$
 
 # ICMP datagram sockets, by their owner.
 sysctl_net ipv4/ping_group_range "0 2147483647"
-"$net" ping4 bind 10.78.0.5:7 sleep 20000 >/dev/null 2>&1 & ping=$!
+"$net" ping4 bind 10.78.0.5:7 sleep 600000 >/dev/null 2>&1 & ping=$!
 at_exit "kill $ping 2>/dev/null"
-run view --ip 10.78.0.5 --hide net -- sh -c 'net ping4 bind 10.78.0.5:77 sleep 20000 & while ! grep -q : /proc/net/icmp && [ $((n = n + 1)) -lt 200 ]
+run view --ip 10.78.0.5 --hide net -- sh -c 'net ping4 bind 10.78.0.5:77 sleep 600000 & while ! grep -q : /proc/net/icmp && [ $((n = n + 1)) -lt 200 ]
 	do usleep 50000; done; cat /proc/net/icmp'
 like "an ICMP socket shows, its own" "$(printf '%s\n' "$out" | awk '/^ +[0-9]+:/ { print $2 }' | tr '\n' ' ')" '^05004E0A:[0-9A-F]+ $'
 unlike "and not the host's" "$out" '05004E0A:0007'
@@ -170,7 +170,7 @@ for tool in "ss -Htlnp" "netstat -ltnp" "lsof -nP -iTCP -sTCP:LISTEN" "busybox n
 	*) who=socks ;;
 	esac
 	run "$VRUN" -q --ip 10.78.0.5 --hide net --bind "$socks:/tmp/socks" --tmpfs /tmp -- \
-		sh -c "PATH=\$PATH:/usr/local/bin; mkfifo /run/in; sleep 30 >/run/in & /tmp/socks many 1 TCP </run/in >/run/o &
+		sh -c "PATH=\$PATH:/usr/local/bin; mkfifo /run/in; sleep 600 >/run/in & /tmp/socks many 1 TCP </run/in >/run/o &
 		while ! grep -q ready /run/o; do sleep 0.05; done; $tool 2>&1"
 	like "$tool: shows the guest's listener${who:+, and whose it is}" "$out" "10\.78\.0\.5.*$who|$who.*10\.78\.0\.5"
 	unlike "$tool: no other, and no complaint" "$out" "80[89][0-9]|annot|rror"
@@ -179,7 +179,7 @@ done
 # Lines stay whole while sockets come and go under the reader, in a table of several pages.
 secs=2
 [ "${VRUN_LONG-}" != 1 ] || secs=30
-run view --ip 10.78.0.5 --hide net -- sh -c "ulimit -n 4096; mkfifo /tmp/in; sleep 60 >/tmp/in &
+run view --ip 10.78.0.5 --hide net -- sh -c "ulimit -n 4096; mkfifo /tmp/in; sleep 600 >/tmp/in &
 	socks many 300 TCP </tmp/in >/tmp/o & while ! grep -q ready /tmp/o; do usleep 20000; done
 	socks churn $((secs + 2)) & socks churn $((secs + 2)) & socks whole $secs & socks whole $secs; wait \$!"
 is "two readers while sockets come and go: only whole lines" "$(echo "$out" | head -n 1)" 0 || echo "# $err"
@@ -194,55 +194,56 @@ like "(control) there was something" "$(cat "$tmp/shown")" ':8080 '
 
 # --join net: the same sockets and names, made under the joined guest's programs, by whoever asks.
 mkfifo "$tmp/first.in" "$tmp/second.in"
-sleep 60 >"$tmp/first.in" & keep3=$!
-sleep 60 >"$tmp/second.in" & keep4=$!
+sleep 600 >"$tmp/first.in" & keep3=$!
+sleep 600 >"$tmp/second.in" & keep4=$!
 at_exit "kill $keep3 $keep4 2>/dev/null"
 # Landlock of Linux 6.12 keeps abstract names apart from those that it joins; without it that is waived.
-view --name first --ip 10.78.0.5 --hide net -- socks many 1 TCP <"$tmp/first.in" >"$tmp/first" 2>&1 & first=$!
+view --name first$$ --ip 10.78.0.5 --hide net -- socks many 1 TCP <"$tmp/first.in" >"$tmp/first" 2>&1 & first=$!
 wait_for 20 grep -q ready "$tmp/first"
 joined() { "$VRUN" -q --root "$R" $abstract "$@"; }
-joined --name second --join net=first -- sh -c 'net serve SECOND 60 tcp4:127.0.0.1:75 tcp4:10.78.0.5:76' <"$tmp/second.in" \
+joined --name second$$ --join net=first$$ -- sh -c 'net serve SECOND 600 tcp4:127.0.0.1:75 tcp4:10.78.0.5:76' <"$tmp/second.in" \
 	>"$tmp/second" 2>&1 & second=$!
 wait_for 20 grep -q '^ready' "$tmp/second"
-run joined --join net=first -- sh -c 'net tcp4 bind 10.78.0.5:8800 listen name; net tcp4 bind 10.78.0.6:8800
+run joined --join net=first$$ -- sh -c 'net tcp4 bind 10.78.0.5:8800 listen name; net tcp4 bind 10.78.0.6:8800
 	net tcp4 bind 0.0.0.0:8801 listen name; net tcp4 connect 127.0.0.1:8081; net tcp4 connect 10.78.0.7:8082 name'
 like "--join net: has the joined guest's address, not another, and not the host's loopback" "$(echo "$out" | tr '\n' ' ')" \
 	'ok ok ok 10\.78\.0\.5:8800.*ok EADDRNOTAVAIL.*ok ok ok 10\.78\.0\.5:8801.*ok ECONNREFUSED.*ok ok 10\.78\.0\.5:'
 run "$net" tcp4 connect 127.0.0.1:8081
 like "(control) outside somebody listens there" "$out" 'ok ok'
-run "$VRUN" --enter first -- sh -c 'net ask tcp 127.0.0.1:75; socks list; ip -o addr show host0'
+run "$VRUN" --enter first$$ -- sh -c 'net ask tcp 127.0.0.1:75; socks list; ip -o addr show host0'
 like "its server is on the joined guest's loopback" "$out" '^SECOND tcp4:127.0.0.1:75 '
 printf '%s\n' "$out" | grep '^tcp.* [1-9][0-9]*$' | sort >"$tmp/in"
-run "$VRUN" --enter second -- sh -c 'socks list; ip -o addr show host0'
+run "$VRUN" --enter second$$ -- sh -c 'socks list; ip -o addr show host0'
 is "both see both's sockets, and the same address" "$(printf '%s\n' "$out" | grep '^tcp.* [1-9][0-9]*$' | sort)" "$(cat "$tmp/in")"
 is "which are three" "$(wc -l <"$tmp/in")" 3
-run joined --join net=second -- net ask tcp 127.0.0.1:75
+run joined --join net=second$$ -- net ask tcp 127.0.0.1:75
 like "--join net of one that has joined: the same network" "$out" '^SECOND '
-run joined --explain --join net=first -- true
+run joined --explain --join net=first$$ -- true
 like "--explain says so" "$out" 'addresses of the guest whose network is joined'
-run joined --userns no --cap-add NET_ADMIN --join net=first -- true
+run joined --userns no --cap-add NET_ADMIN --join net=first$$ -- true
 is "--userns no --cap-add NET_ADMIN is refused as with --ip" "$status" 125
-joined --join net=first -- sh -c 'net tcp4 sleep 3000 bind 10.78.0.6:8800 bind 10.78.0.5:8803 connect 127.0.0.1:8081 &
-	net tcp4 sleep 3000 connect 10.78.0.7:8082 name & sleep 0.5; echo begun; wait' >"$tmp/late" 2>&1 & late=$!
-wait_for 20 grep -q begun "$tmp/late"
-ok "the joined guest ends" "$VRUN" --kill first
+joined --join net=first$$ -- sh -c 'net tcp4 touch /made1 until /ended bind 10.78.0.6:8800 bind 10.78.0.5:8803 connect 127.0.0.1:8081 &
+	net tcp4 touch /made2 until /ended connect 10.78.0.7:8082 name & wait' >"$tmp/late" 2>&1 & late=$!
+wait_for 20 test -e "$R/made1" && wait_for 20 test -e "$R/made2"
+ok "the joined guest ends" "$VRUN" --kill first$$
+: >"$R/ended"
 wait "$first" 2>/dev/null
 wait "$late"
 like "sockets from before its end are still held to its list" "$(tr '\n' ' ' <"$tmp/late")" 'EADDRNOTAVAIL ok ECONNREFUSED'
-run "$VRUN" --enter second -- sh -c 'net tcp4 bind 10.78.0.5:8802; net udp4; net netlink; hostname x && echo named'
+run "$VRUN" --enter second$$ -- sh -c 'net tcp4 bind 10.78.0.5:8802; net udp4; net netlink; hostname x && echo named'
 like "then the one that joined has no sockets any more, and goes on" "$(echo "$out" | tr '\n' ' ')" '^errno-100 .*errno-100 +ok +named'
-run joined --join net=second -- true
+run joined --join net=second$$ -- true
 is "whom nobody joins" "$status" 125
-"$VRUN" --kill second
+"$VRUN" --kill second$$
 wait "$second" 2>/dev/null
-"$VRUN" -q --name direct --root "$R" --ip 10.78.0.5 --hide mount,proc --share abstract -- sleep 60 & direct=$!
-wait_for 20 "$VRUN" --status direct
-run joined --join net=direct -- true
+"$VRUN" -q --name direct$$ --root "$R" --ip 10.78.0.5 --hide mount,proc --share abstract -- sleep 600 & direct=$!
+wait_for 20 "$VRUN" --status direct$$
+run joined --join net=direct$$ -- true
 is "a guest with addresses and without --hide net can't be joined" "$status" 125
-like "which the message explains" "$err" '^vrun: --join net=direct: .*--hide without net.*--ip'
-"$VRUN" --kill direct
+like "which the message explains" "$err" '^vrun: --join net=direct[0-9]+: .*--hide without net.*--ip'
+"$VRUN" --kill direct$$
 wait "$direct" 2>/dev/null
 
-kill "$keep1" "$keep2" "$keep3" "$keep4"
+kill "$keep1" "$keep2" "$keep3" "$keep4" "$raw"
 wait 2>/dev/null
 leftovers_none "nothing is left behind"

@@ -8,7 +8,7 @@
  *   set freebind|transparent|noport|reuseport|reuseaddr|broadcast|hdrincl|mark|addrform|device NAME
  *   join GROUP IFADDR  join6 GROUP DEV  header SRC DST [PROTO]  echo DST  abstract NAME|abstract-listen NAME  newaddr A
  *   thread-bind A:P        by a thread with descriptors of its own, of a UDP socket with the same number; its name
- *   recv-soon accept accept-soon    who came, or "none" after 15 seconds; where nobody must, after one ($NET_SOON ms)
+ *   recv-soon accept accept-soon    who came, or "none" after 60 seconds; where nobody must, after one ($NET_SOON ms)
  *   touch FILE  until FILE makes it; waits until it is there
  *   ask A:P                what a server there says; "tcp" or "udp" before it
  *   serve TAG SECONDS SPEC...   SPEC: tcp4:A:P ...; answers "TAG SPEC local peer"; prints "SPEC ok|ERRNO name"
@@ -25,6 +25,7 @@
  *   reached N A:P          how many of as many ports, from P on, take a connection
  *   listen-again N         the last of them, so often, after shutdown() and connect() to nothing in turns
  *   with-socket FD CMD...  CMD with an internet socket as descriptor FD
+ *   refused                waits until the socket has been told of an error (15 seconds); what comes next gets it
  *   sleep MS  scope        (abi of Landlock)
  *   bpf-name  bpf PREFIX   of the lookup program of this network; programs and maps of that name, links here
  */
@@ -561,6 +562,14 @@ static void rate(double seconds)
 	printf("%.0f ", n / (cpu_seconds() - begin));
 }
 
+/* What was sent comes back as an error: at once, but by a softirq, which a busy machine has other threads for. */
+static void wait_for_error(void)
+{
+	struct pollfd p = { .fd = fd };         /* POLLERR isn't asked for */
+
+	poll(&p, 1, 15000);
+}
+
 /* The socket, to whoever comes to path; or the one that is given there. */
 static void pass(const char *path, int give)
 {
@@ -574,7 +583,7 @@ static void pass(const char *path, int give)
 	snprintf(un.sun_path, sizeof(un.sun_path), "%s", path);
 	if (give) {
 		umask(0);
-		if (bind(s, &un, sizeof(un)) < 0 || listen(s, 1) < 0 || !readable(s, 10000) ||
+		if (bind(s, &un, sizeof(un)) < 0 || listen(s, 1) < 0 || !readable(s, 60000) ||
 		    (peer = accept4(s, NULL, NULL, SOCK_CLOEXEC)) < 0) {
 			result(-1);
 			return;
@@ -586,7 +595,7 @@ static void pass(const char *path, int give)
 		recv(peer, &c, 1, 0);           /* lives until the other is through */
 		return;
 	}
-	for (int i = 0; connect(s, &un, sizeof(un)) < 0 && i < 500; i++)
+	for (int i = 0; connect(s, &un, sizeof(un)) < 0 && i < 3000; i++)
 		poll(NULL, 0, 20);
 	if (recvmsg(s, &m, MSG_CMSG_CLOEXEC) != 1 || room.align.cmsg_type != SCM_RIGHTS) {
 		result(-1);
@@ -683,7 +692,7 @@ static void ask(const char *how, const char *where)
 		result(-1);
 		return;
 	}
-	if (!readable(fd, 4000)) {
+	if (!readable(fd, 15000)) {
 		say("nothing");
 		return;
 	}
@@ -939,11 +948,11 @@ static void run_more(char **a, int *i, int n)
 	} else if (!strcmp(op, "echo")) {
 		send_icmp(NULL, ARG, IPPROTO_ICMP);
 	} else if (!strcmp(op, "recv")) {
-		do_recv(15000);
+		do_recv(60000);
 	} else if (!strcmp(op, "recv-soon")) {
 		do_recv(soon_ms());
 	} else if (!strcmp(op, "accept")) {
-		do_accept(15000);
+		do_accept(60000);
 	} else if (!strcmp(op, "accept-soon")) {
 		do_accept(soon_ms());
 	} else if (!strcmp(op, "touch")) {
@@ -965,6 +974,8 @@ static void run_more(char **a, int *i, int n)
 		ask(how, ARG);
 	} else if (!strcmp(op, "uring-bind")) {
 		uring_bind(ARG);
+	} else if (!strcmp(op, "refused")) {
+		wait_for_error();
 	} else if (!strcmp(op, "sleep")) {
 		poll(NULL, 0, atoi(ARG));
 	} else if (!strcmp(op, "scope")) {

@@ -6,7 +6,7 @@ import sys
 def ask(kind, address, port):
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM) as s:
-        s.settimeout(3)
+        s.settimeout(30)
         try:
             s.connect((address, port))
             if kind == "udp":
