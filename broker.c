@@ -558,7 +558,7 @@ static int make_socket(struct request *q, const uint32_t word[4], bool pair)
 	err = read_caller(q, &c);
 	if (err)
 		return err;
-	if (!is_family_allowed(word[0]))
+	if (!is_family_allowed(word[0]) || (word[0] == AF_NETLINK && word[2] == NETLINK_CONNECTOR))
 		return EAFNOSUPPORT;
 	protocol = is_sock_diag(q->broker, word) ? NETLINK_USERSOCK : (int)word[2];
 	elsewhere = q->broker->net_view && (pair || !is_host_stack(word));

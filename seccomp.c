@@ -33,6 +33,7 @@
 #include <sys/socket.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/netlink.h>
 #include <linux/seccomp.h>
 #include <unistd.h>
 #include "compat.h"
@@ -112,6 +113,8 @@ struct rule {
 #define PORTS "gives the machine's I/O ports"
 #define FAMILY "the IP layer sees UNIX, IPv4, IPv6, netlink and packet sockets only; the rest is not namespaced " \
 	"(VSOCK), passes under it (SMC, RDS, TIPC, KCM), or is only a way into little used code (ALG, CAN, ...)"
+#define CONNECTOR "tells of every process of the host that begins, ends or execs, once anybody there listens (any user may " \
+	"since Linux 6.6), where the guest shares the host's network namespace"
 #define SOCKETCALL "i386's way to socket(2) and socketpair(2): the family is in memory, where only the broker can " \
 	"read it; it makes the socket itself, with the caller's ids and capabilities"
 #define ICMP "ping: a raw socket for ICMP without CAP_NET_RAW on the host, bound to the guest's address"
@@ -174,6 +177,8 @@ static const struct rule rules[] = {
 	FAMILIES(socket, 359, 281, 3, 9, FAMILY),            /* AX25 .. X25 */
 	FAMILIES(socket, 359, 281, 11, 15, FAMILY),          /* ROSE .. KEY */
 	FAMILIES(socket, 359, 281, 18, UINT32_MAX, FAMILY),  /* ASH .. */
+	{ CALL(socket, 359, 281), 2, UINT32_MAX, NETLINK_CONNECTOR, NETLINK_CONNECTOR, EAFNOSUPPORT, IP_LAYER, NO_CAP, 0,
+	  CONNECTOR },
 	FAMILIES(socketpair, 360, 288, 3, 9, FAMILY),
 	FAMILIES(socketpair, 360, 288, 11, 15, FAMILY),
 	FAMILIES(socketpair, 360, 288, 18, UINT32_MAX, FAMILY),

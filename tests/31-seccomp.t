@@ -98,3 +98,24 @@ for file in bad empty nosuch .; do
 done
 run "$VRUN" -q --root "$R" -- grep Seccomp /proc/self/status
 like "the filter is one program" "$out" '^Seccomp_filters:	1$'
+
+# NETLINK_CONNECTOR: with the host's network a guest would hear of each of the host's processes.
+cp "$helpers/procevents" "$R/bin/procevents"
+rm -f "$tmp/heard" "$tmp/listener"
+"$helpers/procevents" listen >"$tmp/listener" &
+listener=$!
+hears=
+if wait_for 10 grep -q listens "$tmp/listener"; then
+	"$helpers/procevents" >"$tmp/heard" &
+	hears=$!
+	ok "(outside: who listens hears of processes, once the kernel tells of them)" wait_for 10 grep -q heard "$tmp/heard"
+	for o in "--ip host" "--ip host --userns no" "--ip none --seccomp none"; do
+		# shellcheck disable=SC2086
+		is "a guest doesn't, $o" "$("$VRUN" -q --root "$R" $o -- procevents)" "socket EAFNOSUPPORT"
+	done
+else
+	skip "no process events in this kernel: $(cat "$tmp/listener")"
+fi
+# shellcheck disable=SC2086
+kill "$listener" $hears 2>/dev/null
+wait "$listener" 2>/dev/null || true
