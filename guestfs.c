@@ -21,6 +21,7 @@
 #include "vrun.h"
 #include "compat.h"
 
+#include <inttypes.h>
 #include <limits.h>
 #include <sched.h>
 #include <signal.h>
@@ -108,15 +109,30 @@ int guestfs_dev(const struct build *b)
 	return fd;
 }
 
+static uint64_t pty_sysctl(const char *path)
+{
+	char text[24] = "";
+	uint64_t n = 0;
+
+	read_at(host_proc_fd(), path, text, sizeof(text));
+	text[strcspn(text, "\n")] = '\0';
+	parse_u64(text, 0, INT32_MAX, &n);
+	return n;
+}
+
+/* All guests' terminals come from what kernel.pty.max leaves after the host's own (fs/devpts/inode.c): one guest that
+ * took them all would leave none to the others, and vrun couldn't start one at a terminal. It gets a quarter. */
 int guestfs_pts(const struct build *b)
 {
-	char gid[16];
+	uint64_t all = pty_sysctl("sys/kernel/pty/max"), reserved = pty_sysctl("sys/kernel/pty/reserve");
+	char gid[16], max[24];
 	const struct mnt_opt opts[] = {
-		{ "gid", gid }, { "mode", "620" }, { "ptmxmode", "666" }, { NULL, NULL },
+		{ "gid", gid }, { "mode", "620" }, { "ptmxmode", "666" }, { all > reserved ? "max" : NULL, max }, { NULL, NULL },
 	};
 	int fd;
 
 	snprintf(gid, sizeof(gid), "%u", b->id_base + GID_TTY);
+	snprintf(max, sizeof(max), "%" PRIu64, (all - reserved + 3) / 4);
 	fd = mnt_new("devpts", opts, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
 	if (fd < 0)
 		die_sys("mount the guest's /dev/pts");

@@ -37,4 +37,13 @@ is "what is a pipe stays one" "$out" pipe
 on_terminal "'$VRUN' --init --root '$R' -- sh -c 'tty; echo \$\$; exit 3'"
 is "--init has it as its console" "$status $out" "3 /dev/pts/0
 1"
+
+# All guests' come from one number.
+cp "$helpers/hog" "$R/bin/hog"
+quarter=$((($(cat /proc/sys/kernel/pty/max) - $(cat /proc/sys/kernel/pty/reserve) + 3) / 4))
+is "(outside one process gets more than a quarter of what the host leaves to guests)" "$("$helpers/hog" terminals $((quarter + 1)))" \
+	$((quarter + 1))
+for u in yes no; do
+	is "userns $u: a guest gets no more" "$("$VRUN" -q --userns $u --root "$R" -- hog terminals $((quarter + 1)))" $quarter
+done
 leftovers_none "nothing is left"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * hog [as UID] [in-userns] inotify|queues N [SECONDS]: takes up to N inotify instances or POSIX message queues, prints
- * how many it got, and keeps them that long.
+ * hog [as UID] [in-userns] inotify|queues|terminals N [SECONDS]: takes up to N inotify instances, POSIX message queues or
+ * pseudoterminals, prints how many it got, and keeps them that long.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static int take(const char *what, int i)
@@ -22,6 +23,8 @@ static int take(const char *what, int i)
 
 	if (!strcmp(what, "inotify"))
 		return inotify_init1(IN_CLOEXEC) >= 0;
+	if (!strcmp(what, "terminals"))
+		return open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC) >= 0;
 	snprintf(name, sizeof(name), "/vrun-hog-%d-%d", (int)getpid(), i);
 	fd = mq_open(name, O_CREAT | O_EXCL | O_RDWR, 0600, &big);
 	mq_unlink(name);
@@ -30,8 +33,12 @@ static int take(const char *what, int i)
 
 int main(int argc, char **argv)
 {
+	struct rlimit files;
 	int i = 1, n = 0, most;
 
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
 	if (i + 1 < argc && !strcmp(argv[i], "as")) {
 		unsigned id = (unsigned)atoi(argv[i + 1]);
 
