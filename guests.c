@@ -294,6 +294,10 @@ static void json_guest(const struct facts *f, const struct sched_text *sched)
 		json_pair("cpu_burst_us", sched->burst);
 		json_pair("cpu_weight", sched->weight);
 		json_pair("cpuset", sched->cpuset);
+		json_pair("io_max", sched->io);
+		json_pair("flags", f->flags);
+		json_number("threads", f->threads);
+		json_number("memory_hits", f->u.memory_hits);
 		json_number("throttled", f->u.throttled);
 		json_number("throttled_us", f->u.throttled_us);
 		json_number("bursts", f->u.bursts);
@@ -433,6 +437,8 @@ static void status_text(struct facts *f, const struct sched_text *sched)
 	row_limit("pids", false, f->u.pids == ABSENT ? f->threads : f->u.pids, f->u.pids_peak, f->u.pids_limit,
 		  f->u.pids_hits);
 	row_number("oom kills", f->u.oom_kills);
+	for (const char *line = sched->io; *line; line += strcspn(line, "\n"), line += *line == '\n')
+		printf("  %-13s %.*s\n", "io", (int)strcspn(line, "\n"), line);
 	puts("sched");
 	row("quota period", sched->quota);
 	row("burst", sched->burst);

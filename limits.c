@@ -723,22 +723,61 @@ static void apply_cpuset(const struct limits *l, const struct cgroup *cg)
 		check_cpuset(w, l->cpuset);
 }
 
+static const char *const io_files_v1[] = {
+	"blkio.throttle.read_bps_device", "blkio.throttle.write_bps_device",
+	"blkio.throttle.read_iops_device", "blkio.throttle.write_iops_device",
+};
+static const char io_none_v2[] = "rbps=max wbps=max riops=max wiops=max";
+
+/* Whether the list has something for this device; in v1, for the file of this number. */
+static bool io_given(const struct limits *l, bool v1, size_t file, const char *device)
+{
+	char number[32];
+
+	for (size_t i = 0; i < l->n_io; i++) {
+		const struct io_limit *io = &l->io[i];
+		const uint64_t value[] = { io->rbps, io->wbps, io->riops, io->wiops };
+
+		snprintf(number, sizeof(number), "%u:%u", major(io->rdev), minor(io->rdev));
+		if (strcmp(number, device) == 0 && (!v1 || value[file]))
+			return true;
+	}
+	return false;
+}
+
+/* The list replaces what there is: what it doesn't name is lifted. (A new cgroup has nothing.) */
+static void lift_io(struct where w, const struct limits *l)
+{
+	const char *none = w.v1 ? "0" : io_none_v2;
+	char text[4096], *line, *save;
+
+	for (size_t i = 0; i < (w.v1 ? 4 : 1); i++) {
+		const char *file = w.v1 ? io_files_v1[i] : "io.max";
+
+		if (read_at(w.fd, file, text, sizeof(text)) <= 0)
+			continue;
+		for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+			line[strcspn(line, " ")] = '\0';
+			if (io_given(l, w.v1, i, line))
+				continue;
+			remember_device(w.fd, file, line, none);
+			put(w, "--io", file, "%s %s", line, none);
+		}
+	}
+}
+
 static void apply_io_v1(struct where w, const struct io_limit *io)
 {
-	const struct { const char *file; uint64_t value; } files[] = {
-		{ "blkio.throttle.read_bps_device", io->rbps }, { "blkio.throttle.write_bps_device", io->wbps },
-		{ "blkio.throttle.read_iops_device", io->riops }, { "blkio.throttle.write_iops_device", io->wiops },
-	};
-
+	const uint64_t value[] = { io->rbps, io->wbps, io->riops, io->wiops };
 	char device[32];
 
 	snprintf(device, sizeof(device), "%u:%u", major(io->rdev), minor(io->rdev));
 	for (size_t i = 0; i < 4; i++) {
-		if (!files[i].value)
+		if (!value[i])
 			continue;
-		remember_device(w.fd, files[i].file, device, "0");      /* 0 lifts it */
-		put(w, "--io", files[i].file, "%s %llu", device,
-		    files[i].value == UINT64_MAX ? 0ULL : (unsigned long long)files[i].value);
+		remember_device(w.fd, io_files_v1[i], device, "0");     /* 0 lifts it */
+		put(w, "--io", io_files_v1[i], "%s %llu", device,
+		    value[i] == UINT64_MAX ? 0ULL : (unsigned long long)value[i]);
 	}
 }
 
@@ -750,11 +789,11 @@ static void apply_io_v2(struct where w, const struct io_limit *io)
 	char text[256];
 	int n = snprintf(text, sizeof(text), "%u:%u", major(io->rdev), minor(io->rdev));
 
-	remember_device(w.fd, "io.max", text, "rbps=max wbps=max riops=max wiops=max");
+	remember_device(w.fd, "io.max", text, io_none_v2);
 	for (size_t i = 0; i < 4; i++) {
-		if (keys[i].value == UINT64_MAX)
+		if (!keys[i].value || keys[i].value == UINT64_MAX)
 			n += snprintf(text + n, sizeof(text) - (size_t)n, " %s=max", keys[i].key);
-		else if (keys[i].value)
+		else
 			n += snprintf(text + n, sizeof(text) - (size_t)n, " %s=%llu", keys[i].key,
 				      (unsigned long long)keys[i].value);
 	}
@@ -767,6 +806,8 @@ static void apply_io(const struct limits *l, const struct cgroup *cg)
 
 	if (l->n_io && w.v1)
 		note("--io: cgroup v1 doesn't hold buffered writes back, only direct and synchronous ones");
+	if (l->n_io)
+		lift_io(w, l);
 	for (size_t i = 0; i < l->n_io; i++) {
 		if (w.v1)
 			apply_io_v1(w, &l->io[i]);
@@ -860,6 +901,30 @@ void limits_usage(const struct cgroup *cg, struct usage *u)
 				       io.v1 ? " Write " : " wbytes=");
 }
 
+/* "254:0 rbps=1048576": a line a device, in v1 one for each limit of a device. */
+static void io_text(struct where w, char *out, size_t room)
+{
+	static const char *const key[] = { "rbps", "wbps", "riops", "wiops" };
+	char text[2048], *line, *save;
+	size_t n = 0;
+
+	if (!w.v1) {
+		if (read_at(w.fd, "io.max", out, room) < 0)
+			*out = '\0';
+		return;
+	}
+	for (size_t i = 0; i < 4; i++) {
+		if (read_at(w.fd, io_files_v1[i], text, sizeof(text)) <= 0)
+			continue;
+		for (line = strtok_r(text, "\n", &save); line && n < room; line = strtok_r(NULL, "\n", &save)) {
+			size_t device = strcspn(line, " ");
+
+			n += (size_t)snprintf(out + n, room - n, "%.*s %s=%s\n", (int)device, line, key[i],
+					      line + device + (line[device] == ' '));
+		}
+	}
+}
+
 void limits_sched(const struct cgroup *cg, struct sched_text *t)
 {
 	struct where cpu = find(cg, "cpu"), set = find(cg, "cpuset");
@@ -867,6 +932,7 @@ void limits_sched(const struct cgroup *cg, struct sched_text *t)
 
 	memset(t, 0, sizeof(*t));
 	line_of(set.fd, "cpuset.cpus", t->cpuset, sizeof(t->cpuset));
+	io_text(find(cg, "blkio"), t->io, sizeof(t->io));
 	if (!cpu.v1) {
 		line_of(cpu.fd, "cpu.max", t->quota, sizeof(t->quota));
 		line_of(cpu.fd, "cpu.max.burst", t->burst, sizeof(t->burst));

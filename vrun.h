@@ -508,7 +508,7 @@ struct usage {
 };
 void limits_usage(const struct cgroup *cg, struct usage *u);
 /* The limits that hold, as text for --status; "" if there is none. */
-struct sched_text { char quota[64], burst[32], weight[32], cpuset[256]; };
+struct sched_text { char quota[64], burst[32], weight[32], cpuset[256], io[2048]; };        /* io: lines */
 void limits_sched(const struct cgroup *cg, struct sched_text *t);
 void limits_apply_sysctl(const struct plan *p);                 /* in the guest's ipc namespace, as host root */
 

@@ -182,6 +182,21 @@ if { has io || has blkio; } && [ -b "/dev/$disk" ]; then
 	ok "--io is taken" vrun --io "/dev/$disk:rbps=1M,wiops=100" -- true
 	has io || like "v1: it says what it can't hold back" \
 		"$("$VRUN" --root "$R" --io "/dev/$disk:rbps=1M" -- true 2>&1)" 'buffered writes'
+	vrun --name "io$$" --io "/dev/$disk:rbps=1M" -- sleep 600 2>/dev/null &
+	io=$!
+	wait_for 30 sh -c "'$VRUN' -q --list | grep -qx io$$"
+	# Its limits without the ones that v2 writes as max.
+	limits_of() { "$VRUN" --status "io$$" | sed -n 's/^  io  *[0-9]*:[0-9]* //p' | tr ' ' '\n' | grep -v max | tr '\n' ' '; }
+	is "--status shows it" "$(limits_of)" "rbps=1048576 "
+	ok "--set --io" "$VRUN" -q --set "io$$" --io "/dev/$disk:wiops=100,wbps=inf"
+	is "replaces the list" "$(limits_of)" "wiops=100 "
+	if [ -b /dev/loop0 ] && "$VRUN" -q --set "io$$" --io /dev/loop0:riops=7; then
+		is "other devices and all" "$(limits_of)" "riops=7 "
+	fi
+	not_ok "one that fails" "$VRUN" -q --set "io$$" --io "/dev/$disk:rbps=5M" --cpuset 60000
+	like "leaves what there was" "$(limits_of)" '^(riops=7|wiops=100) $'
+	"$VRUN" --kill "io$$"
+	wait $io 2>/dev/null
 fi
 
 # --- rlimits, sysctls --------------------------------------------------------
