@@ -109,7 +109,7 @@ if wait_for 10 grep -q listens "$tmp/listener"; then
 	"$helpers/procevents" >"$tmp/heard" &
 	hears=$!
 	ok "(outside: who listens hears of processes, once the kernel tells of them)" wait_for 10 grep -q heard "$tmp/heard"
-	for o in "--ip host" "--ip host --userns no" "--ip none --seccomp none"; do
+	for o in "--ip host --share abstract" "--ip host --share abstract --userns no" "--ip none --seccomp none"; do
 		# shellcheck disable=SC2086
 		is "a guest doesn't, $o" "$("$VRUN" -q --root "$R" $o -- procevents)" "socket EAFNOSUPPORT"
 	done

@@ -44,6 +44,6 @@ quarter=$((($(cat /proc/sys/kernel/pty/max) - $(cat /proc/sys/kernel/pty/reserve
 is "(outside one process gets more than a quarter of what the host leaves to guests)" "$("$helpers/hog" terminals $((quarter + 1)))" \
 	$((quarter + 1))
 for u in yes no; do
-	is "userns $u: a guest gets no more" "$("$VRUN" -q --userns $u --root "$R" -- hog terminals $((quarter + 1)))" $quarter
+	is "userns $u: a guest gets no more" "$("$VRUN" -q --tty no --userns $u --root "$R" -- hog terminals $((quarter + 1)))" $quarter
 done
 leftovers_none "nothing is left"
