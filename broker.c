@@ -744,11 +744,11 @@ static void answer(const struct broker *b, const struct seccomp_notif *notif)
 }
 
 /* Since 6.11 a listener that nobody is left under gives ENOENT at once, and for ever. */
-static bool is_hung_up(int listener_fd)
+static bool is_hung_up(int listener_fd, int timeout_ms)
 {
-	struct pollfd p = { .fd = listener_fd };
+	struct pollfd p = { .fd = listener_fd, .events = timeout_ms ? POLLIN : 0 };
 
-	return poll(&p, 1, 0) == 1 && p.revents & POLLHUP;
+	return poll(&p, 1, timeout_ms) == 1 && p.revents & POLLHUP;
 }
 
 static void enter(int ns_fd, int type, const char *what)
@@ -854,12 +854,15 @@ _Noreturn void broker_main(const struct broker *b, size_t (*sysinfo_of)(struct v
 	/* And our own waking, when the caller has taken its descriptor, doesn't interrupt it: one switch a call less. */
 	sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){ 0 });
 	for (;;) {
+		/* Before 6.11 only poll(2) tells. The guest's own broker is ended with the guest, and needn't pay for that. */
+		if (b->entered && is_hung_up(b->listener_fd, -1))
+			_exit(0);
 		memset(&in, 0, sizeof(in));     /* the kernel demands it */
 		if (ioctl(b->listener_fd, SECCOMP_IOCTL_NOTIF_RECV, &in) == 0) {
 			answer(b, &in.notif);
 			continue;
 		}
-		if (errno == ENOENT && is_hung_up(b->listener_fd))
+		if (errno == ENOENT && is_hung_up(b->listener_fd, 0))
 			_exit(0);
 		if (errno != ENOENT && errno != EINTR)
 			die_sys("broker: receive");

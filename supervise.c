@@ -619,6 +619,7 @@ void supervise_extra_broker(struct supervisor *s, int listener_fd)
 	struct broker b = s->broker;
 
 	b.listener_fd = listener_fd;
+	b.entered = true;
 	/* Reaped with the rest; ends with its listener, or with us. Where the guest's limits leave no room for it, the
 	 * calls fail: with ENOSYS, since nobody listens. */
 	fork_broker(s, &b);

@@ -312,6 +312,7 @@ struct broker {                         /* plain data: travels in the sealed mem
 	uint64_t ccap;
 	uint32_t id_base;               /* xid<<16, 0 without user namespace */
 	uint32_t xid;
+	bool entered;                   /* of one entered command, and ends with it */
 	bool net_view;                  /* net_fd only shows: IPv4 and IPv6 sockets are made in the host's namespace */
 	bool net_gone;                  /* --join net: with the guest whose addresses they had; there are none any more */
 	struct view view;               /* for sysinfo(2) */

@@ -94,6 +94,11 @@ is "--init: ids, capabilities, filter, cgroup and namespaces are those of pid 1"
 exits "--init: the command's status" 9 v --enter "ini$$" -- sh -c 'exit 9'
 exits "--init: 127 for a command that isn't there" 127 v --enter "ini$$" -- nosuch
 is "--init: a call that the filter notifies is answered" "$(v --enter "ini$$" -- sh -c 'hostname entered && hostname')" entered
+brokers() {
+	grep -l '^vrun-broker' /proc/[0-9]*/cmdline 2>/dev/null | sed 's/cmdline$/status/' |
+		xargs grep -l "^PPid:	$pid\$" 2>/dev/null | wc -l
+}
+ok "--init: by a broker that ends with it" wait_for 10 eval '[ "$(brokers)" -le 1 ]'
 v --enter "ini$$" -- sh -c 'sleep 4323 >/dev/null 2>&1 &'
 is "--init: a daemon that is left behind is pid 1's child" \
 	"$(v --enter "ini$$" -- sh -c 'for p in /proc/[0-9]*; do
