@@ -39,6 +39,7 @@ struct device_facts {
 struct facts {
 	struct device_facts device[DEVICES_MAX]; size_t n_device;
 	struct netdev_address address[ADDRESSES_MAX]; size_t n_address;
+	uint8_t on[ADDRESSES_MAX];      /* which device */
 };
 
 /* ---- what the host has: before the namespace is left ---- */
@@ -56,14 +57,14 @@ static const struct addr *granted(const struct net *n, const struct netdev_addre
 	return NULL;
 }
 
-static void find_device(struct facts *f, uint32_t index, int sock)
+static uint8_t find_device(struct facts *f, uint32_t index, int sock)
 {
 	struct device_facts *d = &f->device[f->n_device];
 	struct ifreq r;
 
 	for (size_t i = 0; i < f->n_device; i++)
 		if (f->device[i].index == index)
-			return;
+			return (uint8_t)i;
 	if (f->n_device == DEVICES_MAX)
 		die("--hide net: the guest's addresses are on more than %d devices", DEVICES_MAX);
 	*d = (struct device_facts){ .index = index };
@@ -79,7 +80,7 @@ static void find_device(struct facts *f, uint32_t index, int sock)
 		d->has_mac = r.ifr_hwaddr.sa_family == ARPHRD_ETHER;
 		memcpy(d->mac, r.ifr_hwaddr.sa_data, sizeof(d->mac));
 	}
-	f->n_device++;
+	return (uint8_t)f->n_device++;
 }
 
 static void find_facts(const struct plan *p, struct facts *f)
@@ -98,7 +99,7 @@ static void find_facts(const struct plan *p, struct facts *f)
 			continue;
 		if (f->n_address == ADDRESSES_MAX)
 			die("--hide net: more than %d addresses", ADDRESSES_MAX);
-		find_device(f, all[i].ifindex, sock);
+		f->on[f->n_address] = find_device(f, all[i].ifindex, sock);
 		if (a->have_plen)
 			all[i].plen = a->plen;
 		f->address[f->n_address++] = all[i];
@@ -151,13 +152,22 @@ static int make_link(const struct device_facts *d, const char *kind)
 	return errno ? -1 : 0;
 }
 
-static void make_device(const struct device_facts *d)
+/*
+ * Where modules for tunnels are loaded (sit, ipip, ..) each namespace is born with a device of each, which may have taken
+ * the number (Documentation/admin-guide/sysctl/net.rst: fb_tunnels_only_for_init_net): then it gets another one.
+ */
+static void make_device(struct device_facts *d)
 {
 	static const char *const kinds[] = { "dummy", "ifb", "bridge" };
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		if (make_link(d, kinds[i]) == 0)
 			return;
+		if (errno == EEXIST && d->index) {
+			d->index = 0;
+			if (make_link(d, kinds[i]) == 0)
+				return;
+		}
 		if (errno != EOPNOTSUPP)
 			die_sys("--hide net: make the guest's view of %s (%s)", d->name, kinds[i]);
 	}
@@ -175,17 +185,18 @@ static void raise_loopback(void)
 
 static void show(struct facts *f)
 {
-	uint32_t loopback = 0;
-
 	for (size_t i = 0; i < f->n_device; i++) {
-		if (f->device[i].loopback)
-			loopback = f->device[i].index;
+		struct device_facts *d = &f->device[i];
+
+		if (d->loopback)
+			d->index = if_nametoindex("lo");
 		else
-			make_device(&f->device[i]);
+			make_device(d);
+		if (!d->index)
+			d->index = if_nametoindex(d->name);
 	}
 	for (size_t i = 0; i < f->n_address; i++) {
-		if (f->address[i].ifindex == loopback)
-			f->address[i].ifindex = if_nametoindex("lo");
+		f->address[i].ifindex = f->device[f->on[i]].index;
 		if (netdev_add(&f->address[i]) < 0 && errno != EEXIST)
 			die_sys("--hide net: show an address in the guest's view");
 	}
@@ -222,6 +233,7 @@ static void remove_link(uint32_t index)
 /* On lo all but its own 127.0.0.0/8 and ::1. */
 static void empty_loopback(void)
 {
+	static const uint8_t loopback6[16] = { [15] = 1 };
 	const uint32_t lo = if_nametoindex("lo");
 	size_t n;
 	struct netdev_address *all = netdev_list(AF_UNSPEC, &n);
@@ -230,7 +242,7 @@ static void empty_loopback(void)
 		const struct netdev_address *a = &all[i];
 
 		if (a->ifindex != lo || (a->family == AF_INET && a->ip[0] == 127) ||
-		    (a->family == AF_INET6 && IN6_IS_ADDR_LOOPBACK((const struct in6_addr *)a->ip)))
+		    (a->family == AF_INET6 && !memcmp(a->ip, loopback6, 16)))
 			continue;
 		netdev_remove(a);
 	}

@@ -20,6 +20,7 @@ cat >"$tmp/make-host" <<EOF2
 	ip addr add 2001:db8::5/64 dev host0 nodad
 	ip addr add 2001:db8::6/64 dev host0 nodad
 	ip addr add 10.99.0.1/24 dev secret0
+	ip addr add 10.78.0.9/32 dev peer0
 	for d in host0 peer0 secret0 secret1; do ip link set \$d up; done
 	echo \$\$ >$tmp/holder
 	exec sleep 600
@@ -64,6 +65,15 @@ done
 
 run host "$VRUN" -q --root "$R" --ip 10.78.0.8 --hide net -- ip -o addr
 like "an address with a label is shown, too" "$out$err" 'host0 .*10\.78\.0\.8/24'
+
+# A module whose device is born with each namespace, under the number of peer0.
+if modprobe -q sit 2>/dev/null && unshare --net ip -o link | grep -q '^2: sit0'; then
+	run host "$VRUN" -q --root "$R" --ip 10.78.0.9 --hide net -- ip -o addr
+	like "a device whose number is taken in the view is there under another" "$out$err" 'peer0 .*10\.78\.0\.9/32'
+	modprobe -r sit
+else
+	skip "no tunnels of each namespace's own (sit)"
+fi
 
 # The other side: a client on the host reaches the guest, and the guest the host.
 host sh -c "$V --hide net -- sock serve 10.78.0.5 8080 >$tmp/guest & $helpers/sock call 10.78.0.5 8080 >$tmp/host; wait"
