@@ -510,8 +510,9 @@ static uint64_t active_by_accounting(const struct view *v, struct load_state *s,
 		busy = views_parse_key(text, "usage_usec");
 	if (read_at(v->payload_fd, "cpu.pressure", text, sizeof(text)) > 0 && (total = strstr(text, "total=")))
 		busy += strtoull(total + strlen("total="), NULL, 10);
+	/* Not in ns: 64 CPUs that are busy for two days, in which nobody looks, would be more than 64 bits. */
 	if (now_ns > s->at_ns && busy > s->busy_us)
-		active = (busy - s->busy_us) * 2048 * 1000 / (now_ns - s->at_ns);
+		active = (busy - s->busy_us) * 2048 / ((now_ns - s->at_ns) / 1000 + 1);
 	s->at_ns = now_ns;
 	s->busy_us = busy;
 	return active;

@@ -2,6 +2,8 @@
 /* procvirt.c: however often a guest asks, what it costs the supervisor is bounded. Bounds that a busy machine keeps, too:
  * work is counted in CPU time, and rest by the clock. */
 #include "../../procvirt.c"
+#include <fcntl.h>
+#include <unistd.h>
 
 static int failed, count;
 
@@ -81,10 +83,29 @@ static void files(void)
 	check(f.text == generations[i].text && generations[i].made_ns == last, "what is read is what was last told");
 }
 
+/* Nobody has looked at the load of a guest for a year, in which it kept 64 CPUs busy. */
+static void load_after_a_year(void)
+{
+	const uint64_t year_us = 365 * 86400 * UINT64_C(1000000);
+	char dir[] = "/tmp/vrun-unit.XXXXXX", text[64];
+	struct load_state s = { 0 };
+	struct view v = { .payload_fd = mkdtemp(dir) ? open(dir, O_RDONLY | O_DIRECTORY) : -1 };
+	int fd = openat(v.payload_fd, "cpu.stat", O_WRONLY | O_CREAT, 0600);
+
+	snprintf(text, sizeof(text), "usage_usec %" PRIu64 "\n", 64 * year_us);
+	check(fd >= 0 && write_all(fd, text, strlen(text)) == 0 && (active_by_accounting(&v, &s, year_us * 1000) + 1024) / 2048 == 64,
+	      "the load of a year that nobody looked is right");
+	unlinkat(v.payload_fd, "cpu.stat", 0);
+	rmdir(dir);
+	close(fd);
+	close(v.payload_fd);
+}
+
 int main(void)
 {
 	sockets();
 	files();
+	load_after_a_year();
 	for (size_t i = 0; i < VIEW_FILES + SOCKET_FILES; i++)
 		free(generations[i].text);
 	printf("1..%d\n", count);
