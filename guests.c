@@ -42,6 +42,7 @@ struct facts {
 	struct usage u;
 	bool has_net;
 	struct net_counters net;
+	char peers[2048];               /* lines; for --status */
 	bool memory_is_rss;             /* no memory controller: the sum of what each process has */
 };
 
@@ -296,6 +297,7 @@ static void json_guest(const struct facts *f, const struct sched_text *sched)
 		json_pair("cpuset", sched->cpuset);
 		json_pair("io_max", sched->io);
 		json_pair("flags", f->flags);
+		json_pair("peers", f->peers);
 		json_number("threads", f->threads);
 		json_number("memory_hits", f->u.memory_hits);
 		json_number("throttled", f->u.throttled);
@@ -423,6 +425,9 @@ static void status_text(struct facts *f, const struct sched_text *sched)
 	row("cgroup", f->cg.path);
 	row_number("owner", f->owner);
 	row("addresses", f->ip);
+	for (const char *line = f->peers; *line; line += strcspn(line, "\n") + 1)
+		printf("  connect-%-5.*s %.*s\n", (int)strcspn(line, " "), line,
+		       (int)(strcspn(line, "\n") - strcspn(line, " ") - 1), strchr(line, ' ') + 1);
 	puts("status");
 	printf("  %-13s %s%s\n", "state", f->frozen ? "paused" : "running",
 	       f->changing ? ", a --set has not finished" : "");
@@ -474,6 +479,8 @@ static int verb_status(struct plan *p)
 	must_find(p, &f.cg);
 	gather(&f);
 	cgroup_each(&f.cg, add_threads, &f.threads);
+	if (f.has_net)
+		net_peers(f.cg.dir_fd, f.peers, sizeof(f.peers));
 	limits_sched(&f.cg, &sched);
 	if (p->control.json) {
 		json_guest(&f, &sched);

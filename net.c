@@ -1764,3 +1764,42 @@ bool net_counters(int dir_fd, struct net_counters *sum)
 	close_set(&s);
 	return ok;
 }
+
+static size_t peer_line(char *out, size_t room, bool deny, int family, const uint8_t *ip, unsigned plen, uint32_t port)
+{
+	bool brackets = family == AF_INET6 && port;
+	int n = snprintf(out, room, "%s %s%s/%u%s", deny ? "deny" : "allow", brackets ? "[" : "", text_of(family, ip), plen,
+			 brackets ? "]" : "");
+
+	if (port)
+		n += snprintf(out + n, room - (size_t)n, ":%u", ntohs((uint16_t)port));
+	return (size_t)n + (size_t)snprintf(out + n, room - (size_t)n, "\n");
+}
+
+void net_peers(int dir_fd, char *out, size_t room)
+{
+	enum { LINE_MAX_LEN = 80 };
+	struct net_config c;
+	uint8_t ip[16];
+	struct set s;
+	size_t n = 0;
+
+	*out = '\0';
+	if (!guest_config(dir_fd, true, &s, &c))
+		c.n_peer4 = c.n_peer6 = 0;
+	close_set(&s);
+	for (size_t i = 0; i < c.n_peer4 && n + LINE_MAX_LEN < room; i++) {
+		const struct net_peer4 *q = &c.peer4[i];
+
+		memcpy(ip, &q->net, 4);
+		n += peer_line(out + n, room - n, q->deny, AF_INET, ip, (unsigned)__builtin_popcount(q->mask), q->port);
+	}
+	for (size_t i = 0; i < c.n_peer6 && n + LINE_MAX_LEN < room; i++) {
+		const struct net_peer6 *q = &c.peer6[i];
+		unsigned plen = (unsigned)(__builtin_popcountll(q->mask_hi) + __builtin_popcountll(q->mask_lo));
+
+		for (unsigned k = 0; k < 16; k++)
+			ip[k] = (uint8_t)((k < 8 ? q->net_hi : q->net_lo) >> (56 - 8 * (k % 8)));
+		n += peer_line(out + n, room - n, q->deny, AF_INET6, ip, plen, q->port);
+	}
+}

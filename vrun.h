@@ -547,6 +547,7 @@ struct net_config;
 bool net_config(const struct net_state *st, struct net_config *c);      /* as it is now; false: no --ip ADDR */
 struct net_counters;
 bool net_counters(int dir_fd, struct net_counters *sum);        /* false: it has no --ip ADDR */
+void net_peers(int dir_fd, char *out, size_t room);     /* --status: "deny 10.0.0.0/8", "allow [::/0]:80", a line each */
 void net_check_inherited(const struct plan *p); /* sockets among fds 0-2 and --keep-fd */
 
 /* ---- views.c: the kernel's text to numbers, numbers to a guest's text. Pure; knows no concern ---- */

@@ -285,6 +285,9 @@ ok "--set --connect-deny of one of them" "$VRUN" --set peers$$ --connect-deny 10
 is "leaves the list of those it may reach, and all others denied" "$(reached)" "ok ok ok EPERM ok EPERM "
 ok "--set --connect-allow" "$VRUN" --set peers$$ --connect-allow 10.1.2.0/24
 is "replaces that list, and leaves the one of those denied" "$(reached)" "ok ok ok EPERM ok ECONNREFUSED "
+ok "IPv6 and a port" "$VRUN" --set peers$$ --connect-deny '[2001:db8:5::/48]:80' --connect-deny 10.1.2.5
+is "--status tells both lists" "$("$VRUN" --status peers$$ | grep connect- | tr -s ' ' | tr '\n' ' ')" \
+	" connect-deny 10.1.2.5/32  connect-allow 10.1.2.0/24  connect-deny [2001:db8:5::/48]:80 "
 ok "--set --connect-deny none" "$VRUN" --set peers$$ --connect-deny none
 is "empties it" "$(reached)" "ok ok ok ECONNREFUSED ok ECONNREFUSED "
 exits "more peers than fit, with those that stay, are an error" 125 "$VRUN" --set peers$$ --connect-deny 10.2.0.1 \
