@@ -20,7 +20,6 @@ cat >"$tmp/make-host" <<EOF2
 	ip addr add 2001:db8::5/64 dev host0 nodad
 	ip addr add 2001:db8::6/64 dev host0 nodad
 	ip addr add 10.99.0.1/24 dev secret0
-	ip addr add 10.78.0.9/32 dev peer0
 	for d in host0 peer0 secret0 secret1; do ip link set \$d up; done
 	echo \$\$ >$tmp/holder
 	exec sleep 600
@@ -66,10 +65,12 @@ done
 run host "$VRUN" -q --root "$R" --ip 10.78.0.8 --hide net -- ip -o addr
 like "an address with a label is shown, too" "$out$err" 'host0 .*10\.78\.0\.8/24'
 
-# A module whose device is born with each namespace, under the number of peer0.
-if modprobe -q sit 2>/dev/null && unshare --net ip -o link | grep -q '^2: sit0'; then
-	run host "$VRUN" -q --root "$R" --ip 10.78.0.9 --hide net -- ip -o addr
-	like "a device whose number is taken in the view is there under another" "$out$err" 'peer0 .*10\.78\.0\.9/32'
+# A module whose device is born with each namespace, under the number of this host's own.
+if modprobe -q sit 2>/dev/null && modprobe -r sit 2>/dev/null; then
+	run unshare --net sh -c 'ip link set lo up; ip link add host2 index 2 type veth peer name peer2 index 9
+		ip addr add 10.78.0.9/32 dev host2; modprobe sit; exec "$@"' \
+		sh "$VRUN" -q --root "$R" --ip 10.78.0.9 --hide net -- ip -o addr
+	like "a device whose number is taken in the view is there under another" "$out$err" 'host2 .*10\.78\.0\.9/32'
 	modprobe -r sit
 else
 	skip "no tunnels of each namespace's own (sit)"
