@@ -1537,6 +1537,8 @@ static void compile_sockname6(struct code *c)
 /*
  * Joining a group makes the host tell the network so, from its own address and on any of its devices:
  *	membership of a group		with the ccap, else EPERM
+ *	a raw socket's error queue	stays off, and it isn't said: ping(8) asks for it, and does without. The kernel puts
+ *					there what came of anybody's pings (raw_icmp_error), past the packet filters
  *	all else			passes, as it is
  */
 static void compile_setsockopt(struct code *c)
@@ -1545,7 +1547,7 @@ static void compile_setsockopt(struct code *c)
 		IP_ADD_MEMBERSHIP, IP_ADD_SOURCE_MEMBERSHIP, MCAST_JOIN_GROUP, MCAST_JOIN_SOURCE_GROUP,
 	};
 	static const int32_t joins6[] = { IPV6_JOIN_GROUP, MCAST_JOIN_GROUP, MCAST_JOIN_SOURCE_GROUP };
-	unsigned v6 = label(c), join = label(c);
+	unsigned v6 = label(c), join = label(c), errors = label(c);
 
 	rule(c, "the option as it is (0: no copy of it, which may be shorter than a page); does it join a group?");
 	set(c, R0, 0);
@@ -1556,9 +1558,18 @@ static void compile_setsockopt(struct code *c)
 	when_is(c, BPF_JNE, R2, IPPROTO_IP, ALLOW);
 	for (size_t i = 0; i < sizeof(joins4) / sizeof(joins4[0]); i++)
 		when_is(c, BPF_JEQ, R3, joins4[i], join);
+	when_is(c, BPF_JEQ, R3, IP_RECVERR, errors);
 	part(c, ALLOW, "allowed");
 	leave(c, PASS);
+	part(c, errors, "a raw socket's error queue has what came of others' pings: stays off");
+	load(c, BPF_DW, R2, R1, offsetof(struct bpf_sockopt, sk));
+	load(c, BPF_W, R2, R2, offsetof(struct bpf_sock, type));
+	when_is(c, BPF_JNE, R2, SOCK_RAW, ALLOW);
+	set(c, R0, UINT32_MAX);                 /* optlen -1: done, says the kernel, and does nothing */
+	store(c, BPF_W, R1, (int)offsetof(struct bpf_sockopt, optlen), R0);
+	go(c, ALLOW);
 	here(c, v6);
+	when_is(c, BPF_JEQ, R3, IPV6_RECVERR, errors);
 	for (size_t i = 0; i < sizeof(joins6) / sizeof(joins6[0]); i++)
 		when_is(c, BPF_JEQ, R3, joins6[i], join);
 	go(c, ALLOW);

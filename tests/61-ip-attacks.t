@@ -216,6 +216,22 @@ is "SO_REUSEPORT with the same user id steals nothing of the host's" "$(for _ in
 wait $!
 is "(a guest did listen on that port)" "$(cat "$tmp/thief")" "ok ok ok ok 10.1.2.3:7001 "
 
+# What the network says of a ping goes to every raw socket that could have sent it, past the packet filters.
+sysctl_net ipv4/neigh/host0/mcast_solicit 1
+sysctl_net ipv4/neigh/host0/retrans_time_ms 100
+guest --ip 10.1.2.3 -- net raw4 1 bind 0.0.0.0:0 set recverr touch /listens-too until /heard errors >"$tmp/errors" 2>&1 &
+pid=$!
+NET_SOON=15000 "$net" raw4 1 set recverr touch "$tmp/listens" errors >"$tmp/witness" &
+witness=$!
+wait_for 10 test -e "$R/listens-too"
+wait_for 10 test -e "$tmp/listens"
+busybox ping -c 1 -W 1 10.1.2.99 >/dev/null 2>&1
+wait $witness
+is "(outside: a raw socket hears what came of another's ping)" "$(cat "$tmp/witness")" "ok ok 10.1.2.99 "
+: >"$R/heard"
+wait $pid
+is "a guest's doesn't" "$(cat "$tmp/errors")" "ok ok ok none "
+
 # --- sockets from outside ----------------------------------------------------
 
 exits "an inherited socket is refused" 125 "$net" with-socket 0 "$VRUN" --root "$R" $abstract --ip 10.1.2.3 -- true

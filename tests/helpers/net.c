@@ -9,6 +9,7 @@
  *   join GROUP IFADDR  join6 GROUP DEV  header SRC DST [PROTO]  echo DST  abstract NAME|abstract-listen NAME  newaddr A
  *   thread-bind A:P        by a thread with descriptors of its own, of a UDP socket with the same number; its name
  *   recv-soon accept accept-soon    who came, or "none" after 60 seconds; where nobody must, after one ($NET_SOON ms)
+ *   set recverr  errors    whom the first packet was for of which the error queue tells, or "none" after $NET_SOON ms
  *   touch FILE  until FILE makes it; waits until it is there
  *   ask A:P                what a server there says; "tcp" or "udp" before it
  *   serve TAG SECONDS SPEC...   SPEC: tcp4:A:P ...; answers "TAG SPEC local peer"; prints "SPEC ok|ERRNO name"
@@ -257,7 +258,7 @@ static int set(const char *what, const char *arg)
 		{ "noport", IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT }, { "reuseport", SOL_SOCKET, SO_REUSEPORT },
 		{ "reuseaddr", SOL_SOCKET, SO_REUSEADDR }, { "broadcast", SOL_SOCKET, SO_BROADCAST },
 		{ "hdrincl", IPPROTO_IP, IP_HDRINCL }, { "mark", SOL_SOCKET, SO_MARK },
-		{ "hdrincl6", IPPROTO_IPV6, 36 }, { "priority", SOL_SOCKET, SO_PRIORITY }, { "encap", IPPROTO_UDP, 100 },
+		{ "hdrincl6", IPPROTO_IPV6, 36 }, { "recverr", IPPROTO_IP, IP_RECVERR }, { "priority", SOL_SOCKET, SO_PRIORITY }, { "encap", IPPROTO_UDP, 100 },
 		{ "tproxy6", IPPROTO_IPV6, 75 }, { "freebind6", IPPROTO_IPV6, 78 }, { "repair", IPPROTO_TCP, 19 },
 	};
 	int yes = strcmp(what, "encap") ? 1 : 2 /* UDP_ENCAP_ESPINUDP */, family = AF_INET;
@@ -360,6 +361,20 @@ static int soon_ms(void)
 	const char *ms = getenv("NET_SOON");
 
 	return ms ? atoi(ms) : 1000;
+}
+
+static void first_error(void)
+{
+	struct pollfd p = { .fd = fd };
+	char room[512];
+	struct iovec v = { room, sizeof(room) };
+	struct msghdr m = { .msg_name = &sa, .msg_namelen = sizeof(sa), .msg_iov = &v, .msg_iovlen = 1 };
+
+	poll(&p, 1, soon_ms());
+	if (recvmsg(fd, &m, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
+		printf("none ");
+	else
+		printf("%s ", inet_ntoa(sa.v4.sin_addr));
 }
 
 static void do_recv(int wait_ms)
@@ -955,6 +970,8 @@ static void run_more(char **a, int *i, int n)
 		do_accept(60000);
 	} else if (!strcmp(op, "accept-soon")) {
 		do_accept(soon_ms());
+	} else if (!strcmp(op, "errors")) {
+		first_error();
 	} else if (!strcmp(op, "touch")) {
 		close(open(ARG, O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
 	} else if (!strcmp(op, "until")) {
