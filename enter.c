@@ -248,18 +248,19 @@ static int catch_signals(void)
 	return fd;
 }
 
-static void on_signal(int signal_fd, int reply_fd)
+/* The signal that went to the command; 0: none did. */
+static int on_signal(int signal_fd, int reply_fd)
 {
 	struct signalfd_siginfo si;
 	struct ctl m = { .type = CTL_SIGNAL };
 
 	if (read(signal_fd, &si, sizeof(si)) != sizeof(si))
-		return;
+		return 0;
 	switch (si.ssi_signo) {
 	case SIGWINCH:
 		if (tty_wanted(&tty)) {
 			tty_winch(&tty);
-			return;
+			return 0;
 		}
 		break;
 	case SIGTSTP:
@@ -267,14 +268,15 @@ static void on_signal(int signal_fd, int reply_fd)
 	case SIGTTOU:
 	case SIGCONT:
 		tty_job_signal(&tty, (int)si.ssi_signo, reply_fd);
-		return;
+		return 0;
 	case SIGPIPE:
 		if (si.ssi_pid == (uint32_t)getpid())
-			return;
+			return 0;
 	}
 	m.value = (int32_t)si.ssi_signo;
 	m.more = si.ssi_code == SI_KERNEL;
 	send_fds(reply_fd, &m, sizeof(m), NULL, 0);
+	return m.value;
 }
 
 /* What exec said, if it failed: the same codes as at the start of a guest. With --userns no the guest's root may
@@ -308,10 +310,20 @@ static bool on_message(const struct cgroup *cg, int reply_fd, int error_fd, int 
 	return true;
 }
 
+enum { SLOW_US = 1000000 };             /* by then a command has begun, or the caller may give up */
+
+/* A guest that has frozen a cgroup of its own (--init) lets no command begin. What is to end that ends us, then. */
+static bool gives_up(int sig, uint64_t asked_us)
+{
+	return (sig == SIGTERM || sig == SIGINT || sig == SIGQUIT || sig == SIGHUP) &&
+		supervise_now_us() - asked_us > SLOW_US;
+}
+
 /* Until the command ends: its wait status. */
 static int wait_for_command(const struct cgroup *cg, int reply_fd, int error_fd, int signal_fd)
 {
-	int status;
+	uint64_t asked_us = supervise_now_us();
+	int status, sig;
 
 	for (;;) {
 		struct pollfd fds[8] = {
@@ -328,8 +340,9 @@ static int wait_for_command(const struct cgroup *cg, int reply_fd, int error_fd,
 			close_fd(&error_fd);
 			tty_start(&tty);        /* it runs */
 		}
-		if (fds[2].revents)
-			on_signal(signal_fd, reply_fd);
+		sig = fds[2].revents ? on_signal(signal_fd, reply_fd) : 0;
+		if (error_fd >= 0 && gives_up(sig, asked_us))
+			return sig;             /* as a wait status: ended by it */
 		tty_ready(&tty, fds + 3, n_tty);
 		if (fds[0].revents && on_message(cg, reply_fd, error_fd, &status))
 			return status;

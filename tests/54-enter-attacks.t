@@ -61,6 +61,26 @@ done
 is "a command that is #!/proc/self/exe is not a way to vrun's file" "$(sha256sum "$VRUN")" "$sum"
 v --kill "evil$$"
 
+# With --init the guest divides its cgroup, and may freeze what it made: who enters then waits for a helper that never runs.
+begin "ice$$" --init -- sh -c 'mkdir /sys/fs/cgroup/x && echo $$ >/sys/fs/cgroup/x/cgroup.procs && echo in &&
+	echo 1 >/sys/fs/cgroup/x/cgroup.freeze; sleep 100'
+guest=$pid
+cg2=$(cgroup2_dir)
+frozen() { grep -qx 'frozen 1' "$cg2$(v --status "ice$$" | awk '$1 == "cgroup" { print $2 }')/payload/x/cgroup.events"; }
+if wait_for 10 frozen; then
+	"$VRUN" -q --enter "ice$$" -- true >"$tmp/ice" 2>&1 &
+	entering=$!
+	end_it() { ! kill -TERM $entering; }
+	ok "who enters a guest that froze itself can be ended" wait_for 10 end_it
+	kill -KILL $entering 2>/dev/null
+	wait $entering
+	is "by the signal that he got" $? 143
+else
+	skip "the guest couldn't freeze itself: $(cat "$tmp/out.ice$$" "$tmp/err.ice$$")"
+fi
+v --kill "ice$$"
+wait $guest
+
 # CVE-2022-31214: a "guest" that somebody else made.
 cg2=$(cgroup2_dir)
 fake=$((300 + $$ % 20000))
