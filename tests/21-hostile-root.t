@@ -113,7 +113,7 @@ like "... so there are none" "$status $err" '^125 vrun: '
 fresh
 mkfifo "$tmp/r/etc/fifo"
 mv "$tmp/r/etc/fifo" "$tmp/r/etc/passwd"
-ok "/etc/passwd is a FIFO: nothing waits for it" timeout 20 "$VRUN" -q --root "$tmp/r" --user 1000 -- true
+ok "/etc/passwd is a FIFO: nothing waits for it" timeout 100 "$VRUN" -q --root "$tmp/r" --user 1000 -- true
 
 # --- mount points of options -------------------------------------------------
 

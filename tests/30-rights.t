@@ -45,7 +45,7 @@ is "no SYS_BOOT in the host's pid namespace" \
 	"$(guest_sets --userns no --share pid | awk '{ print $4 }')" "$(hex $((0x$in_host & ~(1 << 22))))"
 
 # In the host's pid namespace /proc/PID/root of a process without privilege is there for its user.
-"$helpers/rights" as 4242 "$(command -v sleep)" 100 &
+"$helpers/rights" as 4242 "$(command -v sleep)" 1000 &
 stranger=$!
 at_exit "kill $stranger"
 wait_for 5 grep -q '^Uid:.4242' /proc/$stranger/status
@@ -56,14 +56,14 @@ for u in yes no; do
 		"$VRUN" -q --root "$R" --userns $u --share pid -u 4242 -- ls -d "/proc/$stranger/root/etc"
 done
 like "(it sees the process)" "$("$VRUN" -q --root "$R" --userns no --share pid -u 4242 -- cat "/proc/$stranger/comm")" sleep
-"$VRUN" -q --root "$R" --userns no --share pid --name sharer -- sleep 100 &
-wait_for 5 "$VRUN" --status sharer
+"$VRUN" -q --root "$R" --userns no --share pid --name "sharer$$" -- sleep 1000 &
+wait_for 5 "$VRUN" --status "sharer$$"
 not_ok "nor with --join of such a guest's" \
-	"$VRUN" -q --root "$R" --userns no --join pid=sharer -u 4242 -- ls -d "/proc/$stranger/root/etc"
-not_ok "nor with --enter" "$VRUN" --enter sharer --tty no -u 4242 -- ls -d "/proc/$stranger/root/etc"
+	"$VRUN" -q --root "$R" --userns no --join "pid=sharer$$" -u 4242 -- ls -d "/proc/$stranger/root/etc"
+not_ok "nor with --enter" "$VRUN" --enter "sharer$$" --tty no -u 4242 -- ls -d "/proc/$stranger/root/etc"
 ok "files are renamed and linked there as ever" "$VRUN" -q --root "$R" --userns no --share pid -- sh -c \
 	'cd /root && mkdir a b && : >a/f && ln a/f b/g && mv a/f b/ && rm -r a b'
-"$VRUN" --kill sharer
+"$VRUN" --kill "sharer$$"
 
 # What the caller has does not come along (CVE-2022-27650, CVE-2022-29162).
 if command -v setpriv >/dev/null; then
@@ -135,8 +135,8 @@ is "with --userns no ids go up to 4294967294" \
 # A hostile /etc: nothing hangs, nothing outside is read, numbers always work.
 hostile() {
 	what=$1
-	ok "numbers work with $what as /etc/passwd" timeout 10 "$VRUN" -q --root "$R" -u 1000:1000 -- true
-	exits "names don't" 125 timeout 10 "$VRUN" -q --root "$R" -u root2 -- true
+	ok "numbers work with $what as /etc/passwd" timeout 100 "$VRUN" -q --root "$R" -u 1000:1000 -- true
+	exits "names don't" 125 timeout 100 "$VRUN" -q --root "$R" -u root2 -- true
 	like "and it is said why" "$err" "^vrun: --user 'root2': "
 	rm -rf "$R/etc/passwd"
 }

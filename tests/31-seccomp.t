@@ -78,7 +78,7 @@ for u in yes no; do
 	like "userns $u: it comes on top of the default list" "$out" '^native bpf EPERM$'
 	ok "userns $u: a filter may come through a pipe" sh -c "cat '$tmp/bpf' | '$VRUN' -q --userns $u --seccomp /dev/stdin --root '$R' -- true"
 done
-"$VRUN" -q --name "filtered-$$" --seccomp "$tmp/bpf" --root "$R" -- sh -c 'echo up; sleep 20' >"$tmp/up" &
+"$VRUN" -q --name "filtered-$$" --seccomp "$tmp/bpf" --root "$R" -- sh -c 'echo up; sleep 600' >"$tmp/up" &
 pid=$!
 wait_for 5 grep -q up "$tmp/up"
 run "$VRUN" --enter "filtered-$$" -- sh -c 'mkdir /tmp/x; grep Seccomp_filters /proc/self/status'

@@ -54,16 +54,16 @@ done
 # A guest that never lets the broker go. userfaultfd is refused by default, so it is allowed here.
 stalling="--userns no --seccomp none --cap-add SYS_PTRACE"
 # shellcheck disable=SC2086
-"$VRUN" -q --name stalls --root "$R" $stalling -- sh -c 'broker stall & while timeout 1 broker name x; do :; done; echo also; sleep 1000' >"$tmp/out" &
+"$VRUN" -q --name "stalls$$" --stop-timeout 100 --root "$R" $stalling -- sh -c 'broker stall & while timeout 1 broker name x; do :; done; echo also; sleep 1000' >"$tmp/out" &
 pid=$!
 if wait_for 5 grep -q . "$tmp/out" && grep -q '^stalled$' "$tmp/out"; then
 	wait_for 5 grep -q also "$tmp/out"
 	like "(a call whose memory never comes blocks the guest's broker)" "$(cat "$tmp/out")" '^also$'
-	is "another guest's broker answers meanwhile" "$(timeout 5 "$VRUN" -q --root "$R" -- broker name fine)" 0
+	is "another guest's broker answers meanwhile" "$(timeout 60 "$VRUN" -q --root "$R" -- broker name fine)" 0
 	start=$(date +%s)
 	kill -TERM "$pid"
 	wait "$pid"
-	ok "and the stalled guest's supervisor ends it when told" test $(($(date +%s) - start)) -le 8
+	ok "and the stalled guest's supervisor ends it when told" test $(($(date +%s) - start)) -le 60
 else
 	kill -KILL "$pid" 2>/dev/null
 	wait "$pid"
@@ -95,7 +95,7 @@ else
 fi
 
 # What the broker is.
-"$VRUN" -q --name looked-at --ccap set_utsname --root "$R" -- sh -c 'hostname x; echo up; sleep 20' >"$tmp/up" &
+"$VRUN" -q --name "looked-at$$" --ccap set_utsname --root "$R" -- sh -c 'hostname x; echo up; sleep 600' >"$tmp/up" &
 pid=$!
 wait_for 5 grep -q up "$tmp/up"
 broker=$(grep -l '^vrun-broker' /proc/[0-9]*/cmdline 2>/dev/null | while read -r f; do

@@ -90,7 +90,7 @@ fi
 # Without a terminal a guest that stops itself stops vrun, and nobody who was started with it.
 if command -v timeout >/dev/null && command -v setsid >/dev/null; then
 	# shellcheck disable=SC2016 # for the inner shells
-	run timeout 10 setsid sh -c 'timeout -k 1 1 "$1" --root "$2" -- sh -c "kill -TSTP \$\$; sleep 60"; echo "status $?"' \
+	run timeout 100 setsid sh -c 'timeout -k 1 1 "$1" --root "$2" -- sh -c "kill -TSTP \$\$; sleep 60"; echo "status $?"' \
 		sh "$VRUN" "$R"
 	like "a guest's TSTP doesn't stop the timeout(1) around it" "$out" '^status 1(24|37)$'
 fi

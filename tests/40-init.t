@@ -29,23 +29,23 @@ is "a command that a signal ends has vrun end of the same" "$bad" ""
 
 # --- pid 1 -------------------------------------------------------------------
 
-run "$VRUN" --root "$R" --name secretive -e TOKEN=hidden -- sh -c 'tr -d "\0" </proc/1/cmdline; cat /proc/1/environ'
+run "$VRUN" --root "$R" --name "secretive$$" -e TOKEN=hidden -- sh -c 'tr -d "\0" </proc/1/cmdline; cat /proc/1/environ'
 is "/proc/1/cmdline says nothing of the host's" "$out" init
 like "/proc/1/environ can't be read" "$err" 'Permission denied'
 # The same where somebody can look at a process of vrun's from its birth on.
 cp "$helpers/spy" "$R/bin/spy" || exit 1
 for how in join enter; do
 	case $how in
-	join) "$VRUN" -q --root "$R" --name spied -- spy 3 >"$tmp/spied" </dev/null & ;;
-	enter) "$VRUN" -q --root "$R" --name spied --init -e TOKEN=hidden -- sh -c 'spy 3 | cat' >"$tmp/spied" </dev/null & ;;
+	join) "$VRUN" -q --root "$R" --name "spied$$" -- spy 3 >"$tmp/spied" </dev/null & ;;
+	enter) "$VRUN" -q --root "$R" --name "spied$$" --init -e TOKEN=hidden -- sh -c 'spy 3 | cat' >"$tmp/spied" </dev/null & ;;
 	esac
 	pid=$!
 	wait_for 10 grep -q ready "$tmp/spied"
 	# Again and again, for as long as it looks: on a busy machine few fit into that time.
 	while kill -0 "$pid" 2>/dev/null; do
 		case $how in
-		join) "$VRUN" -q --root "$R" --join pid=spied -e TOKEN=hidden -- true ;;
-		enter) "$VRUN" --enter spied --tty no -- true </dev/null ;;
+		join) "$VRUN" -q --root "$R" --join "pid=spied$$" -e TOKEN=hidden -- true ;;
+		enter) "$VRUN" --enter "spied$$" --tty no -- true </dev/null ;;
 		esac
 	done 2>/dev/null
 	wait "$pid"

@@ -54,10 +54,10 @@ if command -v dash >/dev/null; then
 	unset PTYDRIVE_SHELL
 fi
 # A guest that was started with & ignores INT and QUIT; what enters it must not.
-"$VRUN" -q --name tty-test --root "$R" -- sleep 1000 >/dev/null 2>&1 &
+"$VRUN" -q --name "tty-test$$" --root "$R" -- sleep 1000 >/dev/null 2>&1 &
 entered=$!
-wait_for 5 "$VRUN" --status tty-test
-GUEST="$VRUN --enter tty-test --"
+wait_for 5 "$VRUN" --status "tty-test$$"
+GUEST="$VRUN --enter tty-test$$ --"
 for scenario in names resize interrupt suspend pipeline_stop inner_shell substitution terminal_of_pipeline bulk; do
 	drive $scenario "--enter: the same ($scenario)"
 done

@@ -53,9 +53,9 @@ tool busybox "busybox top: memory" '^Mem: [0-9]*K used, [0-5][0-9]{4}K free' 'bu
 # A terminal's picture: the codes go.
 # shellcheck disable=SC1003
 plain="tr -d '\\033' | sed 's/\\[[0-9;?]*[a-zA-Z]//g; s/([B0]//g'"
-tool htop "htop: memory" '/64\.0M' "printf q | timeout 10 htop -d 2 | $plain | grep -o 'Mem.[^]]*M'"
-tool htop "htop: uptime" 'Uptime: 00:00:[0-5]' "printf q | timeout 10 htop -d 2 | $plain | grep -o 'Uptime: [0-9:]*'"
-tool htop "htop: CPU meters" '^1$' "printf q | timeout 10 htop -d 2 | $plain | grep -oE '[0-9.]+%\]|offline' | wc -l"
+tool htop "htop: memory" '/64\.0M' "printf q | timeout 100 htop -d 2 | $plain | grep -o 'Mem.[^]]*M'"
+tool htop "htop: uptime" 'Uptime: 00:00:[0-5]' "printf q | timeout 100 htop -d 2 | $plain | grep -o 'Uptime: [0-9:]*'"
+tool htop "htop: CPU meters" '^1$' "printf q | timeout 100 htop -d 2 | $plain | grep -oE '[0-9.]+%\]|offline' | wc -l"
 tool vmstat "vmstat: free" '^[1-6][0-9]{4}$' 'vmstat | awk "NR == 3 { print \$4 }"'
 tool vmstat "vmstat -s" '^65536 K total memory' 'vmstat -s | head -n 1'
 tool nproc nproc '^1$' nproc

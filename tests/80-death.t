@@ -33,6 +33,7 @@ done
 
 # A start looks at a few of all guests: after some starts it is gone, too, whether few guests run or many.
 start --name "swept-$$"
+wait_for 10 is_there "swept-$$"
 xid=$("$VRUN" --status "swept-$$" | awk '$1 == "xid" { print $2 }')
 ok "a guest has a directory in the register" [ -d "$(cgroup2_dir)/vrun/$xid" ]
 kill -KILL "$pid"
@@ -59,14 +60,15 @@ ok "--init: pid 1 is a stranger and dies with the supervisor all the same" wait_
 sweep
 leftovers_none "--init: nothing is left"
 
-start --stop-timeout 1
+start --stop-timeout 100
 kill -TERM "$pid"
 wait "$pid"
 is "TERM to vrun ends the command, 143" $? 143
 ok "and everything with it" wait_for 2 dead
-"$VRUN" --stop-timeout 1 --root "$R" -- /bin/stubborn 2>"$tmp/err" &
+"$VRUN" --stop-timeout 1 --name "stubborn$$" --root "$R" -- /bin/stubborn 2>"$tmp/err" &
 pid=$!
 wait_for 5 alive
+wait_for 5 is_there "stubborn$$"        # until then TERM ends the start
 kill -TERM "$pid"
 wait "$pid"
 is "a command that ignores TERM is killed after --stop-timeout, 137" $? 137
