@@ -362,6 +362,14 @@ static void row(const char *key, const char *value)
 	printf("  %-13s %s\n", key, value && *value ? value : "-");
 }
 
+/* The value ends with its line. */
+static void row_line(const char *key, const char *value)
+{
+	printf("  %-13s ", key);
+	fwrite(value, 1, strcspn(value, "\n"), stdout);
+	putchar('\n');
+}
+
 static void row_number(const char *key, uint64_t value)
 {
 	char text[24] = "";
@@ -426,8 +434,7 @@ static void status_text(struct facts *f, const struct sched_text *sched)
 	row_number("owner", f->owner);
 	row("addresses", f->ip);
 	for (const char *line = f->peers; *line; line += strcspn(line, "\n") + 1)
-		printf("  connect-%-5.*s %.*s\n", (int)strcspn(line, " "), line,
-		       (int)(strcspn(line, "\n") - strcspn(line, " ") - 1), strchr(line, ' ') + 1);
+		row_line(*line == 'd' ? "connect-deny" : "connect-allow", line + strcspn(line, " ") + 1);
 	puts("status");
 	printf("  %-13s %s%s\n", "state", f->frozen ? "paused" : "running",
 	       f->changing ? ", a --set has not finished" : "");
@@ -443,7 +450,7 @@ static void status_text(struct facts *f, const struct sched_text *sched)
 		  f->u.pids_hits);
 	row_number("oom kills", f->u.oom_kills);
 	for (const char *line = sched->io; *line; line += strcspn(line, "\n"), line += *line == '\n')
-		printf("  %-13s %.*s\n", "io", (int)strcspn(line, "\n"), line);
+		row_line("io", line);
 	puts("sched");
 	row("quota period", sched->quota);
 	row("burst", sched->burst);
