@@ -657,10 +657,11 @@ static void take(struct walk *w, const struct option *o, const char *arg)
 			die_usage("%s--args-file: not inside such a file", w->where);
 		w->args_file = arg;
 	}
-	if (w->status_fd && !strcmp(o->name, "status-fd"))
-		opts_parse_status_fd(w->status_fd, arg);        /* what is wrong with it the second pass says */
-	if (!w->plan)
+	if (!w->plan) {
+		if (!strcmp(o->name, "status-fd"))
+			opts_parse_status_fd(w->status_fd, arg);        /* what is wrong with it the second pass says */
 		return;
+	}
 	/* Command line first: p->given holds its options while the file is read. */
 	if (*w->where && bit_is_set(w->plan->given, o) && !(o->flags & MANY)) {
 		opts_init(&thrown_away);
