@@ -24,7 +24,7 @@ suite_inside() {
 		"$python" /mnt/suite.py "$2" $3 >"$4" 2>"$4.err" </dev/null
 }
 outside() { (cd / && "$python" "$tmp/suite.py" "$1" $2) >"$3" 2>"$3.err" </dev/null; }
-# compare NAME OUTSIDE INSIDE
+# compare NAME OUTSIDE INSIDE [OPTIONS]
 compare() {
 	grep -c ' ok$' "$2" | sed 's/^/# passed outside: /'
 	grep -c ' ok$' "$3" | sed 's/^/# passed inside: /'
@@ -35,6 +35,17 @@ compare() {
 		cat "$2.err" "$3.err" | _diag
 		return
 	fi
+	# Tests of the suite have bounds of a second or two, which a busy machine doesn't keep: what differs is asked again.
+	for _ in 1 2; do
+		_names=$(diff "$2.sorted" "$3.sorted" | sed -n 's/^[<>] \([^ ]*\) .*/\1/p' | sort -u)
+		[ -n "$_names" ] && ! printf '%s\n' "$_names" | grep -qv '^test[.]' || break
+		echo "# again: $(echo $_names)"
+		outside 1 "$_names" "$2.again"
+		suite_inside "${4-}" 1 "$_names" "$3.again"
+		[ -s "$2.again" ] || break
+		sort "$2.again" >"$2.sorted"
+		sort "$3.again" >"$3.sorted"
+	done
 	is "$1: passes inside what passes outside, and nothing else is different" "$(diff "$2.sorted" "$3.sorted")" ""
 	grep -E "$not_for_guests.* ok$" "$2" | sed 's/^/# not for guests: /'
 }
@@ -46,7 +57,7 @@ wait $outside
 compare "test_socket, --hide net" "$tmp/out" "$tmp/in"
 if [ -n "${VRUN_LONG-}" ]; then
 	suite_inside "--hide mount,proc $abstract" 12 test.test_socket "$tmp/direct"
-	compare "test_socket, without --hide net" "$tmp/out" "$tmp/direct"
+	compare "test_socket, without --hide net" "$tmp/out" "$tmp/direct" "--hide mount,proc $abstract"
 	more=$("$python" -c '
 import importlib
 for m in "socketserver urllib2_localnet asyncore asynchat ftplib telnetlib imaplib poplib smtplib xmlrpc select epoll poll \
