@@ -124,6 +124,8 @@ struct rule {
 	"socket that nobody answers, so that ss(8) reads /proc/net"
 #define INTERFACES "asks of interfaces are answered from what the guest's network namespace shows"
 #define USERNS "in a user namespace of its own guest root would have all capabilities, and could mount"
+#define USERNS_OF_OTHERS "nor in another guest's: with --userns no a guest's root may take the id of whoever made that, and " \
+	"would have all capabilities there, were it handed a pidfd or a namespace"
 #define PROJECT "changes a file's project, which is what disk limits go by"
 
 /* Of one call's rows the first that matches decides. */
@@ -186,6 +188,8 @@ static const struct rule rules[] = {
 	BROKER_SOCKETCALL(8, SOCKETCALL),
 	KEEP_USERNS(clone, 120, 120, COMPAT_CLONE_FLAGS_ARG, CLONE_NEWUSER, EPERM, USERNS),
 	KEEP_USERNS(unshare, 310, 337, 0, CLONE_NEWUSER, EPERM, USERNS),
+	KEEP_USERNS(setns, 346, 375, 1, CLONE_NEWUSER, EPERM, USERNS_OF_OTHERS),
+	{ CALL(setns, 346, 375), 1, UINT32_MAX, 0, 0, EPERM, NO_USERNS, NO_CAP, 0, USERNS_OF_OTHERS },      /* of any kind */
 	KEEP_USERNS(clone3, 435, 435, ANY, 0, ENOSYS, "its flags are in memory, which a filter can't read; all libraries "
 		    "then use clone(2)"),
 	BROKER_ICMP(1, ICMP),

@@ -99,6 +99,9 @@ int main(void)
 	native("socket-inet", SYS_socket, 2, 1, 0);
 	native("clone", SYS_clone, CLONE_NEWUSER | CLONE_FS, 0, 0);
 	native("unshare", SYS_unshare, CLONE_NEWUSER | 1, 0, 0);
+	native("setns", SYS_setns, -1, CLONE_NEWUSER, 0);
+	native("setns", SYS_setns, -1, 0, 0);
+	native("setns-other", SYS_setns, -1, CLONE_NEWNS, 0);
 	native("clone3", SYS_clone3, 1, 8, 0);
 	native("newer", 4000, 0, 0, 0);
 #ifdef __x86_64__
@@ -113,6 +116,7 @@ int main(void)
 	ia32("socket", 359, 40, 1, 0);
 	ia32("clone", 120, CLONE_NEWUSER | CLONE_FS, 0, 0);
 	ia32("unshare", 310, CLONE_NEWUSER | 1, 0, 0);
+	ia32("setns", 346, -1, CLONE_NEWUSER, 0);
 	ia32("clone3", 435, 1, 8, 0);
 	x32("getpid", 39);
 	x32("bpf", 321);
