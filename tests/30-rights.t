@@ -202,6 +202,17 @@ else
 	skip "no v1 hierarchy of pids"
 fi
 
+# The caller's keys, and the host's System V memory; without the filter, which has no keys at all.
+is "control: who has a session keyring passes it on" "$("$helpers/rights" with-key "$helpers/rights" find-key)" secret
+"$helpers/rights" shm make $$ >"$tmp/shm"
+for u in yes no; do
+	is "userns $u: no key of the caller's is in the guest" \
+		"$("$helpers/rights" with-key "$VRUN" -q --userns $u --seccomp none --root "$R" -- rights find-key)" none
+	is "userns $u: a segment of the host's isn't, either" "$("$VRUN" -q --userns $u --root "$R" -- rights shm find $$)" none
+	is "userns $u: (with --share ipc it is)" "$("$VRUN" -q --userns $u --share ipc --root "$R" -- rights shm find $$)" found
+done
+"$helpers/rights" shm remove $$ >"$tmp/shm"
+
 # What there is a limited number of for each user: in a user namespace it is counted for who made that, too.
 cp "$helpers/hog" "$R/bin/hog"
 for what in inotify queues; do

@@ -2,15 +2,18 @@
 /*
  * rights: what a process of a guest may not have, tried. "securebits" and "status" print them and
  * /proc/self/status; "regain" prints every way back to root or to a capability that is open; "as ID" and "nofds"
- * run the rest of the arguments as that user, or with 0-2 closed.
+ * run the rest of the arguments as that user, or with 0-2 closed; "with-key" with a key in a session keyring of its own,
+ * which "find-key" looks for; so do "shm make|find|remove KEY" with a segment of shared memory.
  */
 #define _GNU_SOURCE
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/keyctl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/shm.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -68,6 +71,31 @@ static void regain(void)
 	printf("tried\n");
 }
 
+static int add_key(void)
+{
+	return syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL, 0, 0, 0) > 0 &&
+		syscall(SYS_add_key, "user", "vrun-test", "secret", 6, KEY_SPEC_SESSION_KEYRING) > 0;
+}
+
+static void find_key(void)
+{
+	char text[16] = "";
+	long key = syscall(SYS_keyctl, KEYCTL_SEARCH, KEY_SPEC_SESSION_KEYRING, "user", "vrun-test", 0);
+
+	if (key > 0)
+		syscall(SYS_keyctl, KEYCTL_READ, key, text, sizeof(text) - 1, 0);
+	printf("%s\n", key > 0 ? text : "none");
+}
+
+static void shared_memory(const char *what, int key)
+{
+	int id = shmget(key, 4096, strcmp(what, "make") ? 0 : IPC_CREAT | 0666);
+
+	if (strcmp(what, "remove") == 0)
+		shmctl(id, IPC_RMID, NULL);
+	printf("%s\n", id < 0 ? "none" : "found");
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1 && strcmp(argv[1], "securebits") == 0)
@@ -83,6 +111,14 @@ int main(int argc, char **argv)
 			return 99;
 		execv(argv[3], argv + 3);
 		return 99;
+	} else if (argc > 2 && strcmp(argv[1], "with-key") == 0) {
+		if (add_key())
+			execv(argv[2], argv + 2);
+		return 99;
+	} else if (argc > 1 && strcmp(argv[1], "find-key") == 0) {
+		find_key();
+	} else if (argc > 3 && strcmp(argv[1], "shm") == 0) {
+		shared_memory(argv[2], atoi(argv[3]));
 	} else if (argc > 2 && strcmp(argv[1], "nofds") == 0) {
 		close(0), close(1), close(2);
 		execv(argv[2], argv + 2);
