@@ -84,7 +84,7 @@ ok "and only that" wait_for 3 got_usr1
 ok "the guest is still there" is_there "sig$$"
 "$VRUN" -q --wait "sig$$" &
 waiting=$!
-waits() { readlink "/proc/$waiting/fd/"* | grep -q pidfd; }
+waits() { ls -l "/proc/$waiting/fd" | grep -q pidfd; }
 wait_for 10 waits
 ok "--stop ends it in order" v --stop "sig$$"
 exits "and comes back when nothing is left" 3 is_there "sig$$"
