@@ -293,6 +293,7 @@ on_lan sh -c 'ip link set peer0 up && ip addr add 2001:db8::50/64 dev peer0 noda
 ip addr add fd76:7275:6e00::1/128 dev lo nodad
 serve_host "$tmp/ula" 600 'udp6:[fd76:7275:6e00::1]:7100'
 at_exit "kill $! 2>/dev/null"
+at_exit "kill $! 2>/dev/null"
 is "(outside: the network reaches an address of lo)" "$(on_lan "$net" ask udp '[fd76:7275:6e00::1]:7100' | cut -d' ' -f1)" HOST
 like "the network doesn't reach a guest's ::1" "$(on_lan "$net" udp6 connect "$ula:7100" sendc recv-soon)" ' none $'
 
