@@ -898,14 +898,24 @@ static struct view_source find_source(const struct cgroup *cg, const char *v1_na
 	return (struct view_source){ cg->dir_fd, false };
 }
 
+void procvirt_refresh(struct view *v, const struct cgroup *cg)
+{
+	if (!(v->virt & virt_files))
+		return;
+	if (v->cpu.dir_fd < 0)
+		v->cpu = find_source(cg, "cpu", "cpu.max");
+	if (v->cpuset.dir_fd < 0)
+		v->cpuset = find_source(cg, "cpuset", "cpuset.cpus.effective");
+	if (v->io.dir_fd < 0)
+		v->io = find_source(cg, "blkio", "io.stat");
+}
+
 static void find_sources(const struct cgroup *cg, struct view *v)
 {
 	char text[1024];
 
+	procvirt_refresh(v, cg);
 	v->memory = find_source(cg, "memory", "memory.current");
-	v->cpu = find_source(cg, "cpu", "cpu.max");
-	v->cpuset = find_source(cg, "cpuset", "cpuset.cpus.effective");
-	v->io = find_source(cg, "blkio", "io.stat");
 	v->tasks_fd = cg->n_v1 ? cg->v1_dir_fd[0] : -1;
 	v->payload_fd = cg->payload_fd;
 	if (read_at(v->payload_fd, "cpu.stat", text, sizeof(text)) > 0) {

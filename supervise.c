@@ -38,7 +38,7 @@
 #include <sys/wait.h>
 
 enum { MAGIC = 0x76727501, REEXEC_AFTER_MS = 50, BROKER_LIMIT = 8, BROKER_WINDOW_MS = 10000, BROKER_RETRY_MS = 100,
-       RESTART_WINDOW_MS = 60000 };
+       RESTART_WINDOW_MS = 60000, VIEW_REFRESH_MS = 1000 };
 
 uint64_t supervise_now_us(void)
 {
@@ -747,6 +747,19 @@ static void on_enter(struct supervisor *s)
 		close(fd[i]);
 }
 
+/* The limits are read for each text; but a controller that the guest had none of, only --set brings. */
+static void serve_view(struct supervisor *s)
+{
+	uint64_t now = supervise_now_us() / 1000;
+
+	if (now >= (s->view_refreshed_ms ? s->view_refreshed_ms : s->start_us / 1000) + VIEW_REFRESH_MS) {
+		s->view_refreshed_ms = now;
+		cgroup_refresh(&s->cg);
+		procvirt_refresh(&s->view, &s->cg);
+	}
+	procvirt_serve(&s->view);
+}
+
 static int timeout_ms(const struct supervisor *s)
 {
 	uint64_t now = supervise_now_us() / 1000, until = UINT64_MAX;
@@ -822,7 +835,7 @@ void supervise(struct supervisor *s)
 		else if (fds[2].revents)
 			close_fd(&s->broker.listener_fd);       /* nobody is left under the filter */
 		if (fds[3].revents)
-			procvirt_serve(&s->view);
+			serve_view(s);
 		if (fds[4].revents & POLLIN)
 			on_enter(s);
 		tty_ready(&s->tty, fds + 5, n_tty);

@@ -735,6 +735,8 @@ size_t procvirt_overmounts(const struct view *v, struct overmount *out, size_t r
 const uint64_t *procvirt_cpus(const struct view *v);
 /* Supervisor, whenever device_fd is readable or broken; never waits, opens nothing of the guest. */
 void procvirt_serve(struct view *v);
+/* Supervisor, now and then: controllers that --set has given the guest, which had none of them (cgroup_refresh first). */
+void procvirt_refresh(struct view *v, const struct cgroup *cg);
 /* Supervisor's: one of the tables of sockets in /proc/net, as text to be freed. NULL: the last one stands. */
 extern char *(*procvirt_sockets)(const char *name, size_t *len);
 void procvirt_close(struct view *v);    /* what procvirt_open opened; guest init and broker too: the views end when
@@ -848,6 +850,7 @@ struct supervisor {                     /* plain data: travels in the sealed mem
 	uint64_t stop_timeout_ms;
 	uint64_t stop_deadline_ms;      /* CLOCK_MONOTONIC; 0: not stopping */
 	uint64_t start_us;              /* CLOCK_MONOTONIC */
+	uint64_t view_refreshed_ms;     /* CLOCK_MONOTONIC; 0: not yet */
 	uint64_t broker_window_ms;      /* respawn limit */
 	uint64_t broker_retry_ms;       /* no room for one: not before then; 0: none is wanted */
 	unsigned broker_count;

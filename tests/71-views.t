@@ -176,6 +176,19 @@ is "--set: before it, 64 MiB" "$(awk '{ print $2 }' "$R/root/total")" 65536
 ok "--set --memory 96M on the running guest" "$VRUN" --set views$$ --memory 96M
 ok "and its MemTotal is that" wait_for 3 grep -q 98304 "$R/root/total"
 
+online() { [ "$("$VRUN" -q --enter views$$ -- cat /sys/devices/system/cpu/online | awk "{ print \$1 }")" = "$1" ]; }
+allowed=$(awk '/^Cpus_allowed_list/ { print $2 }' /proc/self/status)
+case $allowed in
+*[-,]*)
+	ok "a guest without limits of its CPUs has all of the caller's" online "$allowed"
+	ok "--set --cpus 1" "$VRUN" --set views$$ --cpus 1
+	ok "and it has one" wait_for 5 online "${allowed%%[-,]*}"
+	last=${allowed##*[-,]}
+	ok "--set --cpuset $last" "$VRUN" --set views$$ --cpuset "$last"
+	ok "and that is it" wait_for 5 online "$last" ;;
+*) skip "one CPU" ;;
+esac
+
 # --- a supervisor that is stopped, or killed ---------------------------------
 
 pid=$(cat "$tmp/pid")
