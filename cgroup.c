@@ -333,6 +333,15 @@ void cgroup_kill(const struct cgroup *cg)
 
 /* ---- removing ---- */
 
+/* --cgroup: its directory isn't the claim. /vrun itself may have been named. */
+static bool is_elsewhere(const struct cgroup *cg)
+{
+	char claim[24];
+
+	snprintf(claim, sizeof(claim), "/vrun/%u", cg->xid);
+	return strcmp(cg->path, claim) != 0;
+}
+
 /* Everything of a guest that nobody lives in any more. The claim goes last: until then the xid and
  * the name are still its own. */
 static void remove_guest(struct cgroup *cg)
@@ -355,7 +364,7 @@ static void remove_guest(struct cgroup *cg)
 	cgroup_refresh(cg);
 	for (unsigned i = 0; i < cg->n_v1; i++)
 		hierarchy_remove_by_fd(cg->v1_dir_fd[i], below);
-	if (strncmp(cg->path, "/vrun/", 6)) {
+	if (is_elsewhere(cg)) {
 		_cleanup_fd_ int parent_fd = cg->dir_fd >= 0 ? hierarchy_dir(cg->dir_fd, "..") : -1;
 
 		hierarchy_remove_by_fd(cg->dir_fd, below);

@@ -181,6 +181,8 @@ wait "$pid" 2>/dev/null
 "$VRUN" --list >/dev/null
 is "a killed supervisor's directory there is removed, too" "$(ls -d "$cg2"/vrun-test-parent$$/*/ 2>/dev/null)" ""
 rmdir "$cg2/vrun-test-parent$$"
+ok "--cgroup /vrun" vrun --cgroup /vrun --xid $((x + 3)) -- true
+not_ok "leaves no directory there" test -e "$cg2/vrun/vrun-$((x + 3))"
 exits "--cgroup with no such directory is an error" 125 vrun --cgroup /nowhere/at/all -- true
 like "which names it" "$err" "^vrun: --cgroup '/nowhere/at/all': open: No such file"
 exits "--cgroup can't lead out" 125 vrun --cgroup /../.. -- true
