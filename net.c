@@ -308,10 +308,10 @@ static bool host_has(int family, const uint8_t *ip)
 static bool is_broadcast(int family, const uint8_t *ip)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(9) };
-	_cleanup_fd_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	_cleanup_fd_ int fd = family == AF_INET ? socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
 
 	memcpy(&a.sin_addr, ip, 4);
-	return family == AF_INET && fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0 && errno == EACCES;
+	return fd >= 0 && connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0 && errno == EACCES;
 }
 
 static void check_addresses(const struct net *n)
